@@ -246,9 +246,11 @@ def test_a_body_that_comes_too_slowly_or_ends_too_early_is_given_up(narrow: Runn
 
 
 def test_more_requests_than_are_answered_at_once_are_told_to_come_again(narrow: Running) -> None:
-    held = [raw(narrow.port, head(1000) + b"\x89PNG") for _ in range(2)]
-    time.sleep(0.3)
-    answer = narrow.send(narrow.pictures[0])
+    for _ in range(20):  # on a busy machine their second may be over too soon
+        held = [raw(narrow.port, head(1000) + b"\x89PNG") for _ in range(2)]
+        time.sleep(0.3)
+        if (answer := narrow.send(narrow.pictures[0])).status_code == 503:
+            break
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert httpx.get(f"{narrow.address}/health").status_code == 200
@@ -256,14 +258,57 @@ def test_more_requests_than_are_answered_at_once_are_told_to_come_again(narrow: 
     assert narrow.is_alive()
 
 
-def test_every_answer_is_for_programs_alone_and_there_is_no_page(server: Running) -> None:
-    for path, code in (("/ready", 200), ("/predict", 405), ("/docs", 404), ("/redoc", 404), ("/openapi.json", 200)):
+def test_every_answer_but_the_page_is_for_programs_alone(server: Running) -> None:
+    codes = {"/ready": 200, "/predict": 405, "/explain": 405, "/docs": 404, "/page/x": 404, "/openapi.json": 200}
+    for path, code in codes.items():
         answer = httpx.get(server.address + path)
         assert answer.status_code == code
-        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in answer.headers
     assert "https://" not in httpx.get(server.address + "/openapi.json").text
+    policy = httpx.get(server.address).headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;")
+    assert "unsafe" not in policy
+
+
+def test_a_page_of_another_site_is_not_answered(server: Running) -> None:
+    for site, code in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert server.send(server.pictures[0], headers={"sec-fetch-site": site}).status_code == code
+
+
+def explained(server: Running, *pictures: Path, **what: Any) -> httpx.Response:
+    files = [("files", (one.name, one.read_bytes())) for one in pictures]
+    return httpx.post(f"{server.address}/explain", files=files, timeout=SECONDS, **what)
+
+
+def test_a_picture_is_explained_without_pytorch_and_what_is_missing_is_said(server: Running) -> None:
+    picture = server.pictures[0]
+    answer = explained(server, picture)
+    assert answer.status_code == 200, answer.text
+    found, [row] = answer.json(), rows_of(server.send(picture))
+    assert (found["prediction"], found["probability"]) == (row["prediction"], pytest.approx(row["probability"]))
+    assert found["heat_map"]["of"] == row["prediction"]
+    assert found["heat_map"]["picture"].startswith("data:image/jpeg;base64,")
+    assert found["nearest"] == []
+    [note] = found["notes"]
+    assert note.startswith("Nearest training images need the extra `fit`")
+    other = explained(server, picture, params={"of": {"cats": "dogs", "dogs": "cats"}[row["prediction"]]}).json()
+    assert other["heat_map"]["values"] != found["heat_map"]["values"]
+    assert other["prediction"] == row["prediction"]
+
+
+def test_what_can_not_be_explained_is_told_why(server: Running, tmp_path: Path) -> None:
+    (broken := tmp_path / "broken.png").write_bytes(server.pictures[0].read_bytes()[:200])
+    for answer, why in (
+        (explained(server, *server.pictures[:2]), "has 2 files: wanted one"),
+        (explained(server, server.pictures[0], params={"of": "cat"}), "There is no class 'cat': did you mean cats"),
+        (explained(server, broken), "can't be read"),
+        (explained(server, server.pictures[0], params={"k": 0}), "k: "),
+    ):
+        assert answer.status_code == 422
+        assert why in answer.json()["error"]
+    assert server.is_alive()
 
 
 def test_a_run_that_is_fitted_again_takes_over_and_a_damaged_one_does_not(serving: Callable[..., Running]) -> None:
@@ -347,6 +392,7 @@ def test_an_address_that_others_reach_is_warned_of_and_one_in_use_is_refused(
         (("--max-requests", 0), "--max-requests 0: wanted"),
         (("--timeout", "nan"), "--timeout nan: wanted"),
         (("--ood", "drop"), "--ood drop: wanted"),
+        (("--training-images", "me"), "--training-images me: wanted one of local, all, nobody"),
     ):
         refused = command("serve", run, *words)
         assert refused.returncode == 2
@@ -356,6 +402,8 @@ def test_an_address_that_others_reach_is_warned_of_and_one_in_use_is_refused(
 def test_names_in_the_host_header_are_checked_unless_others_may_come() -> None:
     assert Address().hosts == ("127.0.0.1", "localhost", "[::1]")
     assert Address(host="::1").is_local
+    assert Address().is_private
+    assert not Address(allowed=("photos.example",)).is_private, "a proxy may stand before it"
     assert Address(host="0.0.0.0").hosts is None
     assert Address(allowed=("Photos.example",)).hosts == ("127.0.0.1", "localhost", "[::1]", "photos.example")
     assert Address(allowed=("*",)).hosts is None
@@ -390,7 +438,7 @@ def conforms(server: Running, examples: int) -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert done.stdout.split() == ["/health", "/metrics", "/predict", "/ready"]
+    assert done.stdout.split() == ["/explain", "/health", "/metrics", "/predict", "/ready"]
     assert server.is_alive()
 
 

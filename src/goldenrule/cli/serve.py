@@ -12,7 +12,7 @@ from goldenrule.cli.options import Numbers, Run, Threads, command
 
 EXAMPLES = """Examples:
 
-  goldenrule serve runs/dogscats     on http://127.0.0.1:8000, for programs of this machine
+  goldenrule serve runs/dogscats     a page on http://127.0.0.1:8000, for this computer alone
 
   goldenrule serve runs/dogscats --port 0     a free port, which is printed
 
@@ -41,11 +41,15 @@ def serve(
     max_mb: Annotated[int, typer.Option("--max-mb", help="The largest request, in MB.", metavar="N")] = 32,
     max_requests: Annotated[int, typer.Option(help="Answer so many requests at once.", metavar="N")] = 128,
     timeout: Annotated[float, typer.Option(help="Seconds for a request to arrive, and for its answer.")] = 30.0,
+    training_images: Annotated[
+        str,
+        typer.Option(help="Who sees the nearest training images: local (this computer), all, nobody.", metavar="WHO"),
+    ] = "local",
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
 ) -> Numbers:
-    """Serve a classifier: POST /predict takes pictures, and gives the rows of predict. Ends with Ctrl-C or SIGTERM."""
+    """Serve a classifier: a page for people, POST /predict for programs. Ends with Ctrl-C or SIGTERM."""
     from goldenrule.core.alive import shown
     from goldenrule.core.console import Console, Text
     from goldenrule.deploy.bulk import RowRules
@@ -66,7 +70,8 @@ def serve(
 
     def listening(at: str) -> None:
         console.print(
-            Text(f"Serving {run} at {at}  (POST {at}/predict, {at}/openapi.json). Ctrl-C ends it."), soft_wrap=True
+            Text(f"Serving {run}: open {at} in a browser (programs: POST {at}/predict). Ctrl-C ends it."),
+            soft_wrap=True,
         )
         console.file.flush()
 
@@ -78,6 +83,7 @@ def serve(
             rules=RowRules(min_confidence=min_confidence, when_ood=ood),  # type: ignore[arg-type]  # checked there
             limits=limits,
             threads=threads,
+            training_images=training_images,  # type: ignore[arg-type]  # checked there
             say=say,
             listening=listening,
         )

@@ -23,6 +23,8 @@ from goldenrule.models.classifier import Classifier
 
 MOST_AT_ONCE = BATCH_SIZE
 """So many pictures a thread takes at most."""
+TRIAL = b"P5 8 8 255\n" + bytes(range(0, 256, 4))
+"""A grey picture of 8 x 8 pixels, as a PGM."""
 Row = dict[str, Any]
 
 

@@ -1,81 +1,39 @@
-"""A classifier behind HTTP: routes, answers, their schema, and what they are counted by.
+"""A classifier behind HTTP: routes, and what they are counted by.
 
-POST /predict takes pictures, and gives rows as predictions.jsonl has them. /health, /ready and /metrics are for whoever
-looks after it; /openapi.json describes all of them.
+POST /predict takes pictures, and gives rows as predictions.jsonl has them; POST /explain says why of one. / is a page
+that does both. /health, /ready and /metrics are for whoever looks after it; /openapi.json describes all but the page.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from goldenrule.core.errors import GoldenRuleError
+from goldenrule.core.errors import GoldenRuleError, UnreadableImage, nearest
+from goldenrule.deploy.answers import Explanation, Predictions, Problem, State, answer
 from goldenrule.deploy.batching import Batcher, Busy, Row, Served
 from goldenrule.deploy.bulk import RowRules
+from goldenrule.deploy.explainer import Explainer
+from goldenrule.deploy.guard import Guarded
 from goldenrule.deploy.uploads import MOST_FILES, PLAIN_TYPE, Held, Limits, Load, Refused, drained, pictures_in
+from goldenrule.deploy.web_page import add_page
 
-MOST_TOP = 100
+MOST_TOP, MOST_NEAR, MOST_EXPLAINING = 100, 20, 8
 DRAIN_SECONDS = 5.0
-HEADERS = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-)
-"""Of every answer: no browser runs, frames, keeps or shares it."""
 UNREAD = (400, 408, 413)
 """Statuses after which a body may go on: nothing else can be said on its connection."""
-LOCAL = ("127.0.0.1", "localhost", "[::1]")
-
-
-class PredictionRow(BaseModel):
-    """What is said of one picture; with `top` there are `class_1`, `probability_1`, `class_2` ... too."""
-
-    model_config = ConfigDict(extra="allow")
-    path: str = Field(description="The name that the file came with.")
-    status: str = Field(description="ok, unsure, out-of-distribution, or unreadable.")
-    prediction: str = Field(description="The class, empty where there is none.")
-    probability: float | None
-    probabilities: dict[str, float] | None = Field(description="By class.")
-    set: list[str] | None = Field(None, description="The classes that can't be ruled out.")
-    ood: bool | None = Field(None, description="Whether the picture is out-of-distribution.")
-    distance: float | None = Field(None, description="How far it is from the training images.")
-    reason: str | None = Field(None, description="Why it can't be read.")
-
-
-class Predictions(BaseModel):
-    """The rows of all files, in their order, and the classifier that gave them."""
-
-    classifier: str = Field(description="The digest of its manifest.")
-    predictions: list[PredictionRow]
-
-
-class Problem(BaseModel):
-    """Why there is no answer; where no picture could be read, the rows that say so."""
-
-    error: str
-    classifier: str | None = None
-    predictions: list[PredictionRow] | None = None
-
-
-class State(BaseModel):
-    """How the server is."""
-
-    status: str
-    classifier: str
-    classes: list[str]
 
 
 class Metrics:
@@ -91,14 +49,27 @@ class Metrics:
         self.batch_seconds = Histogram("batch_seconds", "Decoding and predicting of a batch.", **about)
         self.waiting = Gauge("waiting_pictures", "Pictures that wait.", **about)
         self.held = Gauge("requests_in_flight", "Requests that are being answered.", **about)
+        self.explained = Counter(
+            "explanations", "Requests to /explain, by the status of the answer.", ["code"], **about
+        )
         self.takeovers = Counter("takeovers", "New classifiers, by whether they were taken over.", ["result"], **about)
 
 
 class Service:
     """A classifier, its threads, and what is going on. `draining`: what is there is answered, and nothing else."""
 
-    def __init__(self, served: Served, *, rules: RowRules, limits: Limits, threads: int) -> None:
+    def __init__(
+        self,
+        served: Served,
+        *,
+        rules: RowRules,
+        limits: Limits,
+        threads: int,
+        explainer: Callable[[Served], Explainer],
+    ) -> None:
         self.limits, self.load, self.metrics, self.draining = limits, Load(limits), Metrics(), False
+        self._new_explainer, self._explainer = explainer, explainer(served)
+        self._explaining, self._pool = 0, ThreadPoolExecutor(1, "explain")
         self.batcher = Batcher(
             served, rules=rules, threads=threads, most_waiting=limits.pictures, seen=self._count_batch
         )
@@ -117,20 +88,31 @@ class Service:
     ) -> Response:
         """Predict the classes of pictures: files of a form, or one picture as the body."""
         began = time.perf_counter()
-        try:
-            response = await self._predicted(request, top)
-        except ClientDisconnect:
-            response = answer({"error": "The sender went away before its body was whole."}, 400)
+        response = await self._answered(request, lambda held: self._predicted(request, held, top))
         self.metrics.requests.labels(str(response.status_code)).inc()
         self.metrics.seconds.observe(time.perf_counter() - began)
         return response
 
-    async def _predicted(self, request: Request, top: int) -> Response:
+    async def explain(
+        self,
+        request: Request,
+        of: Annotated[str, Query(description="The class of the heat map; the most probable one by default.")] = "",
+        k: Annotated[int, Query(ge=1, le=MOST_NEAR, description="So many of the nearest training images.")] = 5,
+    ) -> Response:
+        """Say where in one picture the network sees what speaks for a class, and which training images are nearest."""
+        response = await self._answered(request, lambda held: self._explained(request, held, of, k))
+        self.metrics.explained.labels(str(response.status_code)).inc()
+        return response
+
+    async def _answered(self, request: Request, answered: Callable[[Held], Awaitable[Response]]) -> Response:
+        """Return the answer to a body, or why there is none."""
         try:
             if self.draining:
                 raise Refused(503, "The server is stopping: send it again.", again=True)
             with self.load.request() as held:
-                return await self._within(request, held, top)
+                return await answered(held)
+        except ClientDisconnect:
+            return answer({"error": "The sender went away before its body was whole."}, 400)
         except Refused as refused:
             if refused.status != 408:
                 await _left_unread(request, self.limits)
@@ -138,15 +120,17 @@ class Service:
             closing = {"connection": "close"} if refused.status in UNREAD else {}
             return answer({"error": refused.why}, refused.status, headers | closing)
 
-    async def _within(self, request: Request, held: Held, top: int) -> Response:
-        seconds = self.limits.seconds
+    async def _files(self, request: Request, held: Held) -> list[tuple[str, bytes]]:
         try:
-            async with asyncio.timeout(seconds):
-                files = await pictures_in(request, held)
+            async with asyncio.timeout(self.limits.seconds):
+                return await pictures_in(request, held)
         except TimeoutError:
-            raise Refused(408, f"The body was not there within {seconds:g} seconds.") from None
+            raise Refused(408, f"The body was not there within {self.limits.seconds:g} seconds.") from None
+
+    async def _predicted(self, request: Request, held: Held, top: int) -> Response:
+        files = await self._files(request, held)
         try:
-            served, waiting = self.batcher.submit(files, top=top, seconds=seconds)
+            served, waiting = self.batcher.submit(files, top=top, seconds=self.limits.seconds)
         except Busy:
             if len(files) > self.limits.pictures:
                 raise Refused(413, f"Too many files: wanted at most {self.limits.pictures:,}.") from None
@@ -172,6 +156,51 @@ class Service:
             return answer({"error": "No picture of the body can be read.", **value}, 422)
         return answer(value)
 
+    async def _explained(self, request: Request, held: Held, of: str, k: int) -> Response:
+        files = await self._files(request, held)
+        if len(files) != 1:
+            raise Refused(422, f"The body has {len(files)} files: wanted one picture.")
+        served, (name, content) = self.batcher.served, files[0]
+        if of and of not in (classes := served.classifier.classes):
+            close = ", ".join(nearest(of, classes) or classes[:5])
+            raise Refused(422, f"There is no class {of[:80]!r}: did you mean {close}?")
+        if self._explaining >= MOST_EXPLAINING:
+            raise Refused(503, f"{self._explaining} pictures are being explained: send it again.", again=True)
+        if self._explainer.served is not served:
+            self._explainer = self._new_explainer(served)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                found = await self._in_turn(partial(self._explainer.explain, name, content, of=of, k=k))
+        except TimeoutError:
+            seconds = f"{self.limits.seconds:g} seconds"
+            raise Refused(503, f"It could not be explained within {seconds}.", again=True) from None
+        except UnreadableImage as error:
+            raise Refused(422, f"The picture can't be read: {error}.") from None
+        except GoldenRuleError as error:
+            return answer({"error": str(error)}, 500)
+        return answer(found)
+
+    def _in_turn(self, explain: Callable[[], dict[str, Any]]) -> asyncio.Future[dict[str, Any]]:
+        """Return the explanation to come; it counts until it has ended, though nobody may wait for it any more."""
+        loop = asyncio.get_running_loop()
+
+        def count() -> None:
+            self._explaining -= 1
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop's, when the server has ended
+                loop.call_soon_threadsafe(count)
+
+        self._explaining += 1
+        future = self._pool.submit(explain)
+        future.add_done_callback(ended)
+        return asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End the threads when nothing waits any more."""
+        self._pool.shutdown(cancel_futures=True)
+        self.batcher.close()
+
     async def health(self) -> Response:
         """Say whether the server works: whoever looks after it starts it again where it does not."""
         return self._state("ok") if self.batcher.works else self._state("a thread has ended", 503)
@@ -186,21 +215,27 @@ class Service:
 
     def _state(self, status: str, code: int = 200) -> Response:
         served = self.batcher.served
-        value = {"status": status, "classifier": served.name, "classes": list(served.classifier.classes)}
+        classifier = served.classifier
+        value = {
+            "status": status,
+            "classifier": served.name,
+            "classes": list(classifier.classes),
+            "task": classifier.task,
+            "coverage": classifier.sets.coverage if classifier.sets else None,
+            "min_confidence": self.batcher.rules.min_confidence,
+            "max_mb": self.limits.megabytes,
+            "max_files": MOST_FILES,
+        }
         return answer(value, code, {"retry-after": "1"} if code == 503 else {})
-
-
-def answer(value: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a value as JSON, with the bytes that predictions.jsonl has."""
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-    return Response(content, code, headers=dict(headers or {}), media_type="application/json")
 
 
 def application(service: Service, *, hosts: Sequence[str] | None) -> ASGIApp:
     """Return the ASGI application; `hosts` are the names it is called by, None for any."""
     app = FastAPI(title="goldenrule", docs_url=None, redoc_url=None, description="A classifier of pictures.")
+    add_page(app)
     problems = {
         400: "The body, or the request, can't be parsed.",
+        403: "It was sent by a page of another site.",
         408: "The body came too slowly.",
         413: "The body is too large.",
         415: "The body is of no type that is taken.",
@@ -211,14 +246,9 @@ def application(service: Service, *, hosts: Sequence[str] | None) -> ASGIApp:
     described: dict[int | str, dict[str, Any]] = {
         code: {"model": Problem, "description": why} for code, why in problems.items()
     }
-    app.add_api_route(
-        "/predict",
-        service.predict,
-        methods=["POST"],
-        response_model=Predictions,
-        responses=described,
-        openapi_extra={"requestBody": BODY},
-    )
+    posted: dict[str, Any] = {"methods": ["POST"], "responses": described, "openapi_extra": {"requestBody": BODY}}
+    app.add_api_route("/predict", service.predict, response_model=Predictions, **posted)
+    app.add_api_route("/explain", service.explain, response_model=Explanation, **posted)
     states: dict[int | str, dict[str, Any]] = {503: {"model": State, "description": "It does not."}}
     app.add_api_route("/health", service.health, response_model=State, responses=states)
     app.add_api_route("/ready", service.ready, response_model=State, responses=states)
@@ -238,7 +268,7 @@ def application(service: Service, *, hosts: Sequence[str] | None) -> ASGIApp:
     async def _failed(_: Request, error: Exception) -> Response:
         return answer({"error": f"The server failed ({type(error).__name__}): its log says more."}, 500)
 
-    return _Guarded(app, service, hosts)
+    return Guarded(app, hosts=hosts, is_draining=lambda: service.draining)
 
 
 _FILE = {"type": "string", "format": "binary"}
@@ -253,36 +283,6 @@ BODY: dict[str, Any] = {
         PLAIN_TYPE: {"schema": _FILE},
     },
 }
-
-
-class _Guarded:
-    """The application behind a check of the Host header; every answer has `HEADERS`."""
-
-    def __init__(self, app: ASGIApp, service: Service, hosts: Sequence[str] | None) -> None:
-        self.app, self.service, self.hosts = app, service, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                closing = [(b"connection", b"close")] if self.service.draining else []
-                message["headers"] = [*message.get("headers", ()), *HEADERS, *closing]
-            await send(message)
-
-        if scope["type"] != "http":
-            return
-        if self.hosts is not None and _host(scope) not in self.hosts:
-            refused = answer({"error": f"This server is called {' or '.join(self.hosts)}."}, 421)
-            await refused(scope, receive, sent)
-            return
-        await self.app(scope, receive, sent)
-
-
-def _host(scope: Scope) -> str:
-    """Return the name in the Host header, without its port."""
-    name = next((value for key, value in scope["headers"] if key == b"host"), b"").decode("latin-1").lower()
-    return name if name.endswith("]") else name.rpartition(":")[0] or name
 
 
 async def _left_unread(request: Request, limits: Limits) -> None:

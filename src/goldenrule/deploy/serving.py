@@ -10,14 +10,18 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 import uvicorn
 
 from goldenrule.core.errors import FormatError, OptionError
-from goldenrule.deploy.batching import Served
+from goldenrule.deploy.batching import TRIAL, Served
 from goldenrule.deploy.bulk import RowRules
-from goldenrule.deploy.server import LOCAL, Service, application
+from goldenrule.deploy.explainer import Explainer
+from goldenrule.deploy.guard import LOCAL
+from goldenrule.deploy.server import Service, application
 from goldenrule.deploy.uploads import Limits
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_threads
@@ -28,6 +32,7 @@ LOOK_SECONDS, SETTLE_SECONDS = 2.0, 1.0
 """So often the run is looked at; so long a server that was told to end goes on to say so."""
 CONNECTIONS = 2_000
 Load = Callable[[], Classifier]
+Viewers = Literal["local", "all", "nobody"]
 Say = Callable[[str], None]
 
 
@@ -52,6 +57,11 @@ class Address:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only programs of this machine ask it: behind a name that was allowed a proxy may stand."""
+        return self.is_local and not self.allowed
 
     @property
     def hosts(self) -> tuple[str, ...] | None:
@@ -80,19 +90,25 @@ def serve(
     rules: RowRules | None = None,
     limits: Limits | None = None,
     threads: int | None = None,
+    training_images: Viewers = "local",
     say: Say = lambda _: None,
     listening: Say = lambda _: None,
 ) -> Stopped:
     """Answer requests with the classifier that `load` gives, until SIGTERM or Ctrl-C; return what was done.
 
     `folder` is the one that is loaded: when its manifest changes, and on SIGHUP, it is loaded again, verified, tried,
-    and takes over. `listening` is told the address. Raises `OptionError` for an address that can't be had.
+    and takes over. `training_images` says who sees the nearest ones: "local" shows them where only this computer can
+    ask. `listening` is told the address. Raises `OptionError` for an address that can't be had.
     """
     check_threads(threads)
+    if training_images not in get_args(Viewers):
+        raise OptionError(f"--training-images {training_images}: wanted one of {', '.join(get_args(Viewers))}.")
     threads, limits = threads or available_threads(), limits or Limits()
     with _listener(address) as listener:  # before the seconds of loading
         served = _tried(load, folder, threads)
-        service = Service(served, rules=rules or RowRules(), limits=limits, threads=threads)
+        shown = training_images == "all" or (training_images == "local" and address.is_private)
+        explainer = partial(Explainer, folder=folder, threads=threads, training=shown)
+        service = Service(served, rules=rules or RowRules(), limits=limits, threads=threads, explainer=explainer)
         at = f"http://{_shown(address.host)}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             application(service, hosts=address.hosts),
@@ -112,7 +128,7 @@ def serve(
         try:
             server.run(sockets=[listener])
         finally:
-            service.batcher.close()
+            service.close()
     return Stopped(
         address=at, pictures=service.answered, takeovers=watch.takeovers, seconds=round(time.monotonic() - began, 1)
     )
@@ -228,10 +244,6 @@ def _tried(load: Load, folder: Path, threads: int) -> Served:
     if _name(folder) != name:
         raise FormatError(f"{folder} was changed while it was read: give the command again.")
     return Served(classifier, name)
-
-
-TRIAL = b"P5 8 8 255\n" + bytes(range(0, 256, 4))
-"""A grey picture of 8 x 8 pixels, as a PGM."""
 
 
 def _name(folder: Path) -> str:

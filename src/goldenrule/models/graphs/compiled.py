@@ -20,6 +20,7 @@ from goldenrule.engines import openvino as ov
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs import carried
 from goldenrule.models.graphs.graph_check import LOWEST_COSINE, compared, drawn_batch
+from goldenrule.models.graphs.map_output import NO_MAPS, MapsEngine
 from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import json_digest, read_json, write_json
@@ -94,6 +95,14 @@ def serving_engine(backbone: Backbone, kind: EngineKind, *, images: int, threads
     folder, check = _made_here_or_carried(backbone, Silent())
     alone = images < ov.BATCH_SIZE and check["alone"].get(kind.precision, False)
     return _openvino(backbone, folder, kind, threads=threads, batch_size=1 if alone else None)
+
+
+def maps_engine(backbone: Backbone, kind: EngineKind, *, threads: int) -> MapsEngine:
+    """Return the engine that gives the last feature maps too; `BackboneError` where there is none without PyTorch."""
+    if kind.name == "torch":
+        raise BackboneError(NO_MAPS.format(name=backbone.spec.name))
+    folder, _ = _made_here_or_carried(backbone, Silent())
+    return MapsEngine(folder / carried.GRAPH[0], kind.precision, name=backbone.spec.name, threads=threads)
 
 
 def carry_graph(backbone: Backbone, target: Path) -> None:
