@@ -29,7 +29,7 @@ import pytest
 from PIL import Image
 
 from goldenrule.core.errors import EXTRAS
-from goldenrule.deploy.serving import Address
+from goldenrule.deploy.web.serving import Address
 from goldenrule.models.classifier import Classifier
 
 Completed = subprocess.CompletedProcess[str]

@@ -53,8 +53,8 @@ def serve(
     from goldenrule.core.alive import shown
     from goldenrule.core.console import Console, Text
     from goldenrule.deploy.bulk import RowRules
-    from goldenrule.deploy.serving import Address, serve
-    from goldenrule.deploy.uploads import Limits
+    from goldenrule.deploy.web.serving import Address, serve
+    from goldenrule.deploy.web.uploads import Limits
 
     console = Console()
     warnings = Console(stderr=True)

@@ -17,12 +17,12 @@ from typing import Literal, get_args
 import uvicorn
 
 from goldenrule.core.errors import FormatError, OptionError
-from goldenrule.deploy.batching import TRIAL, Served
 from goldenrule.deploy.bulk import RowRules
-from goldenrule.deploy.explainer import Explainer
-from goldenrule.deploy.guard import LOCAL
-from goldenrule.deploy.server import Service, application
-from goldenrule.deploy.uploads import Limits
+from goldenrule.deploy.web.batching import TRIAL, Served
+from goldenrule.deploy.web.explainer import Explainer
+from goldenrule.deploy.web.guard import LOCAL
+from goldenrule.deploy.web.server import Service, application
+from goldenrule.deploy.web.uploads import Limits
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_threads
 from goldenrule.storage.files import digest

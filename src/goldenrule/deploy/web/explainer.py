@@ -15,14 +15,14 @@ from goldenrule.analysis.nearest_images import Neighbour
 from goldenrule.core.blas import one_blas_thread
 from goldenrule.core.errors import BackboneError, GoldenRuleError, MissingExtra, UnreadableImage, is_installed
 from goldenrule.data.pictures.decode import decoded
-from goldenrule.deploy.batching import Served
+from goldenrule.deploy.web.batching import Served
 from goldenrule.engines import Engine
 from goldenrule.models.graphs.compiled import serving_engine, serving_kind
 from goldenrule.report.figures.heat import laid_over
 from goldenrule.report.thumbnails import small, thumbnail_from
 
 if TYPE_CHECKING:
-    from goldenrule.deploy.training_images import TrainingImages
+    from goldenrule.deploy.web.training_images import TrainingImages
 
 SIDE_PX = 320
 NOT_SHOWN = "This server does not show training images: goldenrule serve --training-images all lets it."
@@ -110,7 +110,7 @@ class Explainer:
         if not is_installed("pyarrow"):
             return None, NOT_INSTALLED
         try:
-            from goldenrule.deploy.training_images import TrainingImages
+            from goldenrule.deploy.web.training_images import TrainingImages
 
             return TrainingImages(self.folder, self.served.classifier), ""
         except GoldenRuleError as error:

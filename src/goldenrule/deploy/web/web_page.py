@@ -21,7 +21,7 @@ REPORT_STYLE = "report.css"
 def page_files() -> Mapping[str, str]:
     """Return the files of the page by name."""
     package = files("goldenrule")
-    inside = (package / "deploy" / "page").iterdir()
+    inside = (package / "deploy" / "web" / "page").iterdir()
     own = {one.name: one.read_text("utf-8") for one in inside if PurePath(one.name).suffix in TYPES}
     style = package / "report" / "pages" / "templates" / "style.css"
     return {**own, REPORT_STYLE: style.read_text("utf-8")}

@@ -22,13 +22,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from goldenrule.core.errors import GoldenRuleError, UnreadableImage, nearest
-from goldenrule.deploy.answers import Explanation, Predictions, Problem, State, answer
-from goldenrule.deploy.batching import Batcher, Busy, Row, Served
 from goldenrule.deploy.bulk import RowRules
-from goldenrule.deploy.explainer import Explainer
-from goldenrule.deploy.guard import Guarded
-from goldenrule.deploy.uploads import MOST_FILES, PLAIN_TYPE, Held, Limits, Load, Refused, drained, pictures_in
-from goldenrule.deploy.web_page import add_page
+from goldenrule.deploy.web.answers import Explanation, Predictions, Problem, State, answer
+from goldenrule.deploy.web.batching import Batcher, Busy, Row, Served
+from goldenrule.deploy.web.explainer import Explainer
+from goldenrule.deploy.web.guard import Guarded
+from goldenrule.deploy.web.uploads import MOST_FILES, PLAIN_TYPE, Held, Limits, Load, Refused, drained, pictures_in
+from goldenrule.deploy.web.web_page import add_page
 
 MOST_TOP, MOST_NEAR, MOST_EXPLAINING = 100, 20, 8
 DRAIN_SECONDS = 5.0

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from goldenrule.deploy.answers import answer
-from goldenrule.deploy.web_page import PAGE_POLICY
+from goldenrule.deploy.web.answers import answer
+from goldenrule.deploy.web.web_page import PAGE_POLICY
 
 POLICY = b"default-src 'none'; frame-ancestors 'none'"
 HEADERS = (

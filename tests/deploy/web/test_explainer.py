@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from goldenrule.core.errors import UnreadableImage
-from goldenrule.deploy.batching import Served
-from goldenrule.deploy.explainer import NOT_INSTALLED, NOT_SHOWN, Explainer
+from goldenrule.deploy.web.batching import Served
+from goldenrule.deploy.web.explainer import NOT_INSTALLED, NOT_SHOWN, Explainer
 from goldenrule.engines import openvino
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
@@ -64,7 +64,7 @@ def test_what_is_missing_is_said_and_nothing_of_the_training_is_named(
     alone = explainer(run / "classifier").explain("a", content)
     assert alone["notes"] == ["Only the folder of a run knows its training images: none is shown."]
     with monkeypatch.context() as patch:
-        patch.setattr("goldenrule.deploy.explainer.is_installed", lambda _: False)
+        patch.setattr("goldenrule.deploy.web.explainer.is_installed", lambda _: False)
         assert explainer(run).explain("a", content)["notes"] == [NOT_INSTALLED]
     shutil.rmtree(cache / "banks", ignore_errors=True)
     [note] = explainer(run).explain("a", content)["notes"]
