@@ -224,7 +224,7 @@ def _check_close(largest: Mapping[str, float], chosen: Format, precision: str) -
 def _notes_of_int8(found: Exported, made: Quantized) -> tuple[str, ...]:
     """Return what is to be known of an export in int8."""
     notes = []
-    if found.cost and found.cost.is_real:
+    if found.cost and found.cost.worse:
         notes.append("int8 is worse than fp32 here, and not by chance: see above. --precision fp32 loses nothing.")
     if found.cost is None:
         notes.append("There are no labelled images outside training: what int8 costs was not measured.")

@@ -28,10 +28,12 @@ class PrecisionCost:
     flagged: tuple[Estimate, Estimate] | None
 
     @property
-    def is_real(self) -> bool:
-        """Whether int8 is worse by more than chance."""
-        less_often_right = self.right is not None and self.right.better == "a"
-        return less_often_right or any(one.better == "a" for one in self.gains.values())
+    def worse(self) -> tuple[str, ...]:
+        """In what int8 is worse by more than chance."""
+        worse = {name for name, one in self.gains.items() if one.better == "a"}
+        if self.right and self.right.better == "a":
+            worse.add("accuracy")
+        return tuple(sorted(worse))
 
     @property
     def sentence(self) -> str:
@@ -41,7 +43,7 @@ class PrecisionCost:
             changes = {"accuracy": self.gains["accuracy"].gain, **changes}
         said = [f"{name} changes by {value_and_interval(change)}" for name, change in changes.items()]
         chance = f", McNemar p = {self.right.p_value:.2g}" if self.right else ""
-        verdict = "worse by more than chance" if self.is_real else "no loss beyond chance"
+        verdict = f"{' and '.join(self.worse)} worse by more than chance" if self.worse else "no loss beyond chance"
         return f"int8 against fp32: {' and '.join(said)} on {changes['log loss'].n:,} images{chance}: {verdict}"
 
 
@@ -53,7 +55,7 @@ def _(value: PrecisionCost) -> Any:
             "gains": {name: one.gain for name, one in value.gains.items()},
             "p_value": value.right.p_value if value.right else None,
             "flagged": dict(zip(NAMES, value.flagged, strict=True)) if value.flagged else None,
-            "is_real": value.is_real,
+            "worse": value.worse,
             "sentence": value.sentence,
         }
     )
