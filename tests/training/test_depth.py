@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import goldenrule as gr
 from goldenrule.core.errors import OptionError
+from goldenrule.core.memory import readable_bytes
 from goldenrule.core.progress import Silent
-from goldenrule.core.sizes import readable_bytes
 from goldenrule.features import cache as cache
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs.boundary import boundary

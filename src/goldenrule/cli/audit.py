@@ -62,7 +62,7 @@ def show(found: Audit, console: Console) -> None:
 
     from goldenrule.cli.terminal import show_counts
     from goldenrule.core.console import Text
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.report.facts import value_text
 
     facts = found.facts()

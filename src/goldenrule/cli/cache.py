@@ -41,7 +41,7 @@ def clear(
     from goldenrule.core.console import Console
     from goldenrule.core.errors import OptionError
     from goldenrule.core.findings import plural
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.features import cache as caches
     from goldenrule.storage.cache_folder import clear_leftovers
 
@@ -72,7 +72,7 @@ def limit(
     """Limit what all feature caches take together."""
     from goldenrule.core.console import Console
     from goldenrule.core.findings import plural
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.features import cache as caches
 
     caches.set_limit(parse_bytes(size))
@@ -111,7 +111,7 @@ def _show() -> Numbers:
 
     from goldenrule.core.console import Console
     from goldenrule.core.findings import plural
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.features import cache as caches
     from goldenrule.models.catalog import canonical_name
     from goldenrule.storage.cache_folder import cache_leftovers

@@ -32,8 +32,8 @@ def doctor(
     from rich.table import Table
 
     from goldenrule.core.console import Console
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.core.progress import Bars
-    from goldenrule.core.sizes import readable_bytes
     from goldenrule.features.extractor import FeatureExtractor
     from goldenrule.models.backbone import backbone as prepared
     from goldenrule.models.catalog import EMBEDDED

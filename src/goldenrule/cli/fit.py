@@ -278,8 +278,8 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
     from rich.table import Table
 
     from goldenrule.core.console import Console
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.core.progress import Bars
-    from goldenrule.core.sizes import readable_bytes
     from goldenrule.tasks.fit_plan import plan_for
 
     plan = plan_for(source, options, progress=Bars())

@@ -51,7 +51,7 @@ def rm(
 ) -> Numbers:
     """Remove runs, after asking; images and the feature cache stay."""
     from goldenrule.core.console import Console, Text
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.runs.removal import check_removable
 
     folders = [_as_listed(folder) for folder in folders]
@@ -81,7 +81,7 @@ def removed_after_asking(folder: Path, *, yes: bool = False) -> Size | None:
     """
     from goldenrule.core.alive import shown
     from goldenrule.core.errors import OptionError
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
     from goldenrule.core.visible import visible
     from goldenrule.runs.removal import check_removable, remove_run, size_of_run
     from goldenrule.storage.files import in_shell
@@ -110,7 +110,7 @@ def _show(folder: Path, found: Sequence[ListedRun]) -> None:
 
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import plural
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
 
     console = Console()
     if not found:

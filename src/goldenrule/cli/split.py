@@ -148,6 +148,6 @@ def show_verified(folder: Path) -> Numbers:
 
 
 def _size(found: SplitFolder) -> str:
-    from goldenrule.core.sizes import readable_bytes
+    from goldenrule.core.memory import readable_bytes
 
     return f"{found.files:,} files, {readable_bytes(found.size)},"

@@ -1,4 +1,4 @@
-"""How this process keeps memory: set where a network is trained, never on import."""
+"""Bytes: how many, for people; and how this process keeps memory: set where a network is trained, never on import."""
 
 from __future__ import annotations
 
@@ -22,3 +22,16 @@ def keep_freed_memory() -> bool:
         libc = ctypes.CDLL("libc.so.6")
         return bool(libc.mallopt(M_MMAP_MAX, 0)) and bool(libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
     return False
+
+
+def readable_bytes(count: float) -> str:
+    """Return a number of bytes for people.
+
+    >>> readable_bytes(13_631_488)
+    '13.6 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.extras import Late
-from goldenrule.core.sizes import readable_bytes
+from goldenrule.core.memory import readable_bytes
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import (
     DIGEST_BYTES,

@@ -8,7 +8,7 @@ import stat
 from enum import StrEnum
 from io import BufferedReader
 
-from goldenrule.core.sizes import readable_bytes
+from goldenrule.core.memory import readable_bytes
 
 LARGEST_TABLE_BYTES = 1 << 30
 """A table, or another text of a user's, that has more bytes is refused."""

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.memory import readable_bytes
 from goldenrule.core.option import HeadKind
 from goldenrule.core.progress import Progress, Silent, Task
 from goldenrule.core.randomness import generator
-from goldenrule.core.sizes import readable_bytes
 from goldenrule.features.likelihood import Targets, learned_classes, unlearned_biases
 from goldenrule.features.linear import Rows
 from goldenrule.models.custom_heads import arrays_of

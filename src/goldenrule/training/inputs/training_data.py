@@ -11,8 +11,8 @@ import psutil
 import torch
 
 from goldenrule.core.errors import BackboneError, OptionError, TooFewImages
+from goldenrule.core.memory import readable_bytes
 from goldenrule.core.progress import Progress, Silent
-from goldenrule.core.sizes import readable_bytes
 from goldenrule.data.augmentation.augment import Augmentation, View, views
 from goldenrule.data.loader import Canvases
 from goldenrule.data.table import ImageTable, LabelledTable, Split
