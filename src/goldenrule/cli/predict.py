@@ -224,9 +224,9 @@ def _counted(result: Predicted, ood: str) -> str:
     rest = [
         f"{count:,} {without.get(name, name)}" for name, count in sorted(result.statuses.items()) if name not in counted
     ]
-    said = f"{plural(result.images, 'image')}: {classes}"
     if not classes:
-        return f"{said.removesuffix(': ')}, no prediction: {', '.join(rest)}."
+        return f"{plural(result.images, 'image')}, no prediction: {', '.join(rest)}."
+    said = f"{plural(result.images, 'image')}: {classes}"
     if ood == "flag" and (flagged := result.statuses.get(OUT)):
         said += f" ({flagged:,} of them out-of-distribution)"
     return f"{said}. No prediction: {', '.join(rest)}." if rest else said
