@@ -67,7 +67,7 @@ class Commands(Group):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; `ctx` is Click's context, which Typer has under another name."""
         from goldenrule.core.errors import GoldenRuleError, of_system, system_errors
-        from goldenrule.core.keywords import on_the_command_line
+        from goldenrule.core.reason import on_the_command_line
 
         try:
             with on_the_command_line(), _usage_errors(self), system_errors():

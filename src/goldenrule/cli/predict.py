@@ -224,10 +224,9 @@ def _counted(result: Predicted, ood: str) -> str:
     rest = [
         f"{count:,} {without.get(name, name)}" for name, count in sorted(result.statuses.items()) if name not in counted
     ]
-    images = plural(result.images, "image")
     if not classes:
-        return f"{images}, no prediction: {', '.join(rest)}."
-    said = f"{images}: {classes}"
+        return f"{plural(result.images, 'image')}, no prediction: {', '.join(rest)}."
+    said = f"{plural(result.images, 'image')}: {classes}"
     if ood == "flag" and (flagged := result.statuses.get(OUT)):
         said += f" ({flagged:,} of them out-of-distribution)"
     return f"{said}. No prediction: {', '.join(rest)}." if rest else said

@@ -30,8 +30,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 
-from goldenrule.core.keywords import in_readers_words
-from goldenrule.core.reason import Reason
+from goldenrule.core.reason import Reason, in_readers_words
 
 
 class GoldenRuleError(Exception):

@@ -8,8 +8,8 @@ import pytest
 
 import goldenrule as gr
 from goldenrule.core.errors import OptionError
-from goldenrule.core.keywords import FLAGS, in_readers_words, on_the_command_line
 from goldenrule.core.option import default_of, options_of
+from goldenrule.core.reason import FLAGS, in_readers_words, on_the_command_line
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
