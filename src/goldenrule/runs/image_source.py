@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.option import option
-from goldenrule.runs.finished import check_no_run
 
 if TYPE_CHECKING:
     from goldenrule.data.table import ImageTable
@@ -138,6 +137,8 @@ class ImageSource:
 
     def images(self) -> Path | ImageTable:
         """Return the folder where nothing else is asked, else its images as they are asked for."""
+        from goldenrule.runs.finished import check_no_run
+
         check_no_run(self.folder)
         return self.folder if self.is_folder else self.table()
 
@@ -145,6 +146,7 @@ class ImageSource:
         """Return the images as they are asked for; raises `SourceError` for a folder or a table that can't be read."""
         from goldenrule.data.classes import renaming_of, with_classes
         from goldenrule.data.splits.folds import fold_called, fold_name
+        from goldenrule.runs.finished import check_no_run
 
         check_no_run(self.folder)
         table = self._of_table(self.csv) if self.csv is not None else self._of_folders()
