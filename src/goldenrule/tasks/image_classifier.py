@@ -22,6 +22,7 @@ from goldenrule.core.errors import InputError, UnreadableImage
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Silent
 from goldenrule.data.sources.given_pictures import WANTED, readers_of
+from goldenrule.data.sources.streams import is_container
 from goldenrule.data.splits.splitting import Shares, with_split
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.features.extractor import FeatureExtractor
@@ -167,8 +168,11 @@ def _pictures(X: Any) -> list[Any]:
     pictures = [one.read() if _is_open(one) else one for one in X]
     if not pictures:
         raise PicturesError("X is empty, 0 sample(s): wanted a picture per row.")
-    if len(readers_of(pictures)) != len(pictures):
-        raise PicturesError(f"X names a folder: wanted the path of one picture per row. {WANTED}.")
+    several = any(isinstance(one, str | os.PathLike) and is_container(one) for one in pictures)
+    if several or len(readers_of(pictures)) != len(pictures):
+        raise PicturesError(
+            f"X names a folder, an archive, a table or a pattern: wanted the path of one picture per row. {WANTED}."
+        )
     return pictures
 
 

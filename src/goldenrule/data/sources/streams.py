@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import io
+import os
 import sys
 import tarfile
 import zipfile
@@ -118,9 +119,9 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     return found
 
 
-def is_container(argument: str | Path) -> bool:
+def is_container(argument: str | os.PathLike[str]) -> bool:
     """Return whether an argument is more than a folder or a picture: an archive, a list, a table, a pattern, "-"."""
-    argument = str(argument)
+    argument = os.fspath(argument)
     if argument == STDIN:
         return True
     path = Path(argument).expanduser()
