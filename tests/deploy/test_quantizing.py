@@ -142,3 +142,15 @@ def test_only_images_as_the_run_has_seen_them_calibrate(run: Path, monkeypatch: 
         (train.root / uri).unlink()
     with pytest.raises(SourceError, match=r"none of \d+ in .* can be read or is as it was"):
         quantizing.quantized(Classifier.load(run), train, Silent())
+
+
+def test_nncf_reports_nothing_whoever_has_imported_it_first(start: Callable[..., Any]) -> None:
+    code = """
+import openvino_telemetry, nncf
+from nncf.telemetry import decorator, wrapper
+print(type(decorator.telemetry) is wrapper.NNCFTelemetry)
+from goldenrule.deploy.quantizing import imported
+print(imported() is nncf, type(decorator.telemetry) is wrapper.NNCFTelemetry)
+"""
+    out, err = start("-c", code, env={"NNCF_CI": ""}).communicate(timeout=240)
+    assert out.split() == ["True", "True", "False"], err

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from goldenrule.core.errors import BackboneError, OptionError, SourceError, first_line
-from goldenrule.core.extras import need
+from goldenrule.core.extras import need, quiet_dependencies
 from goldenrule.core.progress import Progress, Task
 from goldenrule.data.table import ImageTable
 from goldenrule.deploy.classifier_graph import PIXELS, backbone_graph
@@ -103,7 +103,6 @@ class _Calibration:
 
 def _by_nncf(graph: Any, source: _Calibration) -> Any:
     """Return a graph quantized; NNCF's bars and remarks, and those of what it imports, are kept off the screen."""
-    ov.imported()  # without it NNCF would report to its makers (law 13)
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -111,8 +110,7 @@ def _by_nncf(graph: Any, source: _Calibration) -> Any:
         _no_remarks("torch.utils.cpp_extension", "nncf"),
     ):
         warnings.simplefilter("ignore")
-        import nncf
-
+        nncf = imported()
         attention = any(node.op_type == "Softmax" for node in graph.graph.node)
         return nncf.quantize(
             graph,
@@ -121,6 +119,17 @@ def _by_nncf(graph: Any, source: _Calibration) -> Any:
             model_type=nncf.ModelType.TRANSFORMER if attention else None,
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
         )
+
+
+def imported() -> Any:
+    """Return the module nncf, imported without its telemetry, also where somebody else has imported it (law 13)."""
+    quiet_dependencies()
+    ov.imported()
+    import nncf
+    from nncf.telemetry import decorator, wrapper
+
+    decorator.telemetry = wrapper.NNCFTelemetryStub()
+    return nncf
 
 
 @contextlib.contextmanager
