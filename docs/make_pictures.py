@@ -82,8 +82,8 @@ def reviewed(folder: Path, browser: Any) -> None:
         assert process.stdout is not None
         address = next(found[1] for line in process.stdout if (found := re.search(r"Open (\S+)", line)))
         sizes: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
-            ("review.png", 1100, 820, {}),
-            ("review_phone.png", 400, 820, {"device_scale_factor": 1.5, "color_scheme": "dark"}),
+            ("review.jpg", 1100, 820, {}),
+            ("review_phone.jpg", 400, 820, {"device_scale_factor": 1.5, "color_scheme": "dark"}),
         )
         for name, width, height, how in sizes:
             page = browser.new_page(viewport={"width": width, "height": height}, **how)
@@ -91,7 +91,7 @@ def reviewed(folder: Path, browser: Any) -> None:
             page.locator("#images img[src]").first.wait_for()
             page.locator("#numbers", has_text="McNemar").wait_for()
             page.locator("#near .tiles img[src]").nth(7).wait_for()
-            page.screenshot(path=IMAGES / name)
+            page.screenshot(path=IMAGES / name, type="jpeg", quality=80)
             page.close()
         process.terminate()
 
