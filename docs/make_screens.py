@@ -32,7 +32,7 @@ COMMANDS = {
     "demo": "demo",
     "fit": f"fit {FEW}",
     "predict": f"predict {RUN} {FEW}/global -o predictions.csv --top 2",
-    "evaluate": f"evaluate {RUN} {FEW}",
+    "evaluate": f"evaluate {RUN} {PHOTOS}",
     "audit": f"audit {PHOTOS}",
     "split": f"split {FEW} dealt",
     "labels": f"labels {RUN} --at-most 5",

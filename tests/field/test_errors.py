@@ -72,7 +72,9 @@ def test_a_path_that_can_not_be_is_an_error_in_words(
             continue  # an image that can't be read has its row
         found = command(*(word.replace("{}", path) for word in words))
         assert found.returncode == 2, (path, found.stdout)
-        assert found.stderr.startswith(("error: ", "Usage: ")), found.stderr
+        assert re.match(r"(set: [^\n]*\n)?(error|Usage): ", found.stderr), (
+            found.stderr
+        )  # after which images it would be
 
 
 def test_everything_the_system_may_say_comes_with_what_to_do() -> None:

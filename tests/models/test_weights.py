@@ -165,7 +165,7 @@ def test_without_the_hub_a_known_network_names_those_that_need_none(cache, no_hu
     message = str(caught.value)
     assert "weights of resnet18 can't be had from the hub" in message
     assert all(name in message for name in EMBEDDED)
-    assert "--weights FILE" in message
+    assert "weights=FILE" in message
 
 
 def test_a_package_that_is_not_installed_says_what_to_install():

@@ -28,7 +28,7 @@ def test_the_english_page_again_is_the_same_to_the_last_byte(run: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("language", "html_language", "heading", "claim"),
-    [("ja", "ja", "誤分類", "枚を正しく認識 ["), ("zh", "zh-Hans", "分错的图像", "张识别正确 [")],
+    [("ja", "ja", "誤分類", "枚を正しく識別。"), ("zh", "zh-Hans", "分错的图像", "张识别正确；")],
 )
 def test_a_page_in_another_language_has_the_same_numbers_and_loads_nothing(
     run: Path, language: str, html_language: str, heading: str, claim: str

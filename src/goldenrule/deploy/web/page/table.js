@@ -17,6 +17,7 @@ export function csv(rows, classes) {
   ];
   if (has("set")) columns.push(["set", (row) => cell(row.set.map(escaped).join(" | "))]);
   if (has("ood")) columns.push(["ood", (row) => (row.ood ? "yes" : "")], ["distance", (row) => number(row.distance)]);
+  columns.push(["reason", (row) => cell(row.reason ?? "")]);
   for (const name of classes) columns.push([`p:${name}`, (row) => number(row.probabilities?.[name])]);
   const lines = [columns.map(([name]) => name), ...rows.map((row) => columns.map(([, of]) => of(row)))];
   return lines.map((line) => `${line.map(quoted).join(",")}\n`).join("");
