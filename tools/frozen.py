@@ -3,9 +3,10 @@
     python tools/frozen.py make                     write tests/frozen/ anew: only where numbers are meant to change
     python tools/frozen.py compare COMMIT [SET ...]  this tree and a commit give the same, to the bit, on this machine
 
-What is committed in tests/frozen/ is compared within 1e-4 by tests/tools/test_frozen.py: OpenBLAS sums in another
-order on other processors, and the same head is found to 2e-5. Features are computed by
-each processor in its own way, so the committed features are put where the feature cache would have them.
+What is committed in tests/frozen/ is compared by tests/tools/test_frozen.py within 1e-4, "given parts" within 2e-3:
+OpenBLAS sums in another order on other processors, and the same head is found to 2e-5, there to 1.1e-3 (AVX2).
+Features are computed by each processor in its own way, so the committed ones are put where the feature cache would
+have them.
 `compare` runs whole commands in fresh processes, training included, and needs no committed number.
 """
 
@@ -44,6 +45,7 @@ class Scenario:
     draw: Callable[[Path], object]
     commands: tuple[tuple[str, ...], ...]
     live: bool = False  # whether a network is trained: processors differ then
+    within: float = 1e-4  # of the committed numbers; more where the minimum of the head is flat
 
     def run(self, run: Run, folder: Path) -> Numbers:
         """Draw, run the commands in the folder and return the numbers of what they wrote."""
@@ -68,7 +70,7 @@ def two_folders(folder: Path) -> None:
 FIT = ("fit", "images", "--out", "run", "--quick")
 SCENARIOS = (
     Scenario(name="one label", draw=two_folders, commands=((*FIT, "--views", "2"),)),
-    Scenario(name="given parts", draw=splits, commands=((*FIT, "--views", "0", "--seed", "3"),)),
+    Scenario(name="given parts", draw=splits, commands=((*FIT, "--views", "0", "--seed", "3"),), within=2e-3),
     Scenario(
         name="averaged folds",
         draw=lambda folder: draw_shapes(folder, classes=SHAPES[:4], each=10, seed=5),

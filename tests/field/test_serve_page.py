@@ -184,7 +184,9 @@ def test_why_shows_the_heat_map_and_the_nearest_training_images_by_keyboard_alon
 ) -> None:
     page = opened(viewport={"width": 400, "height": 800}, color_scheme="dark", has_touch=True)
     assert page.locator("#take").is_visible(), "a phone has a camera"
+    page.bring_to_front()
     page.keyboard.press("Tab")
+    expect(page.locator("#choose")).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(str(pictures[0]))

@@ -22,8 +22,6 @@ from goldenrule.storage.files import digest
 
 FREEZE = os.environ.get("GOLDENRULE_FREEZE") == "1"
 LOWEST_COSINE = 0.98  # of a processor that computes in bf16; in fp32 it is 1
-WITHIN = 1e-4
-"""OpenBLAS sums in another order on Haswell, Nehalem and SkylakeX cores: up to 2e-5 of a probability."""
 
 
 def cache(view: int) -> FeatureCache:
@@ -71,7 +69,7 @@ def test_numbers_are_those_that_were_frozen(
     if FREEZE:
         np.savez_compressed(rows, **kept_rows(tmp_path / "images"))
         numbers.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    assert differences(json.loads(numbers.read_text(encoding="utf-8")), found, within=WITHIN) == []
+    assert differences(json.loads(numbers.read_text(encoding="utf-8")), found, within=scenario.within) == []
 
 
 def test_features_are_those_that_were_frozen(real_command: Callable[..., object], tmp_path: Path) -> None:
