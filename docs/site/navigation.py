@@ -12,7 +12,7 @@ from pathlib import Path
 
 FRONT = "README"
 HOW_TO = "docs/how-to/README"
-REFERENCE = ("commands", "python", "files", "screens")
+REFERENCE = ("commands", "python", "files")
 LISTS = ("docs/lessons/README", "docs/results/README", "docs/decisions/README")
 """Pages whose links are their own part of the menu, folded."""
 

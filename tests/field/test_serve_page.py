@@ -184,13 +184,15 @@ def test_why_shows_the_heat_map_and_the_nearest_training_images_by_keyboard_alon
 ) -> None:
     page = opened(viewport={"width": 400, "height": 800}, color_scheme="dark", has_touch=True)
     assert page.locator("#take").is_visible(), "a phone has a camera"
-    page.bring_to_front()
+    choosers: list[Any] = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))  # before the key is pressed
     page.keyboard.press("Tab")
     expect(page.locator("#choose")).to_be_focused()
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(str(pictures[0]))
-    assert chooser.value.is_multiple()
+    page.keyboard.press("Enter")
+    while not choosers:
+        page.wait_for_timeout(20)
+    assert choosers[0].is_multiple()
+    choosers[0].set_files(str(pictures[0]))
     expect(page.locator("#status")).to_contain_text("1 picture: ")
     for _ in range(12):
         page.keyboard.press("Tab")
