@@ -12,7 +12,6 @@ from pathlib import Path
 
 FRONT = "README"
 HOW_TO = "docs/how-to/README"
-REFERENCE = ("commands", "python", "files")
 LISTS = ("docs/lessons/README", "docs/results/README", "docs/decisions/README")
 """Pages whose links are their own part of the menu, folded."""
 
@@ -55,7 +54,7 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
         Chapter(heading="Measured", pages=("docs/results/README",)),
         Chapter(
             heading="Reference",
-            pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files", "screens")),
+            pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files")),
         ),
         Chapter(
             heading="Background", pages=("docs/design", "docs/decisions/README", "docs/security", "docs/dependencies")

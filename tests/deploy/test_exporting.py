@@ -25,7 +25,7 @@ from goldenrule.data.pictures.decode import decode
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.pictures.preprocess_onnx import OnnxGraph, onnx_model
 from goldenrule.deploy import exporting
-from goldenrule.deploy.classifier_graph import DISTANCE, LOGITS, PROBABILITIES, _rounded, exported_graph
+from goldenrule.deploy.classifier_graph import DISTANCE, FEATURES, LOGITS, PROBABILITIES, _rounded, exported_graph
 from goldenrule.deploy.export_formats import FORMATS
 from goldenrule.engines import EngineKind, openvino
 from goldenrule.metrics import OODDetector
@@ -130,6 +130,43 @@ def test_a_file_that_gives_other_probabilities_is_refused(cache: Path) -> None:
     other = replace(classifier, head=classifier.head.with_temperature(2.0))
     with pytest.raises(BackboneError, match=r"other probabilities than Python.*Nothing was written"):
         exporting._compared(classifier, lambda rgb: exporting.in_python(other, rgb), FORMATS["onnx"], None, Silent())
+
+
+AGREE = {FEATURES: 2e-6, exporting.FROM_FEATURES: 8e-7, PROBABILITIES: 3.4e-4, DISTANCE: 1e-5}
+
+
+def test_probabilities_that_differ_by_rounding_alone_are_told_and_kept() -> None:
+    exporting._check_close(AGREE, FORMATS["onnx"], "fp32")
+    (note,) = exporting._notes_of_rounding(AGREE, "fp32")
+    assert note.startswith("Features agree to 2e-06 of the largest, and what the head makes of them to 8e-07.")
+    assert exporting._notes_of_rounding({**AGREE, PROBABILITIES: 1e-5}, "fp32") == ()
+
+
+@pytest.mark.parametrize(
+    ("differs", "what"),
+    [
+        ({FEATURES: 2e-4}, "features"),
+        ({exporting.FROM_FEATURES: 2e-4}, "probabilities"),
+        ({PROBABILITIES: 0.02}, "probabilities"),
+        ({DISTANCE: 0.002}, "ood_distance"),
+    ],
+)
+def test_what_differs_by_more_than_rounding_is_refused(differs: dict[str, float], what: str) -> None:
+    with pytest.raises(BackboneError, match=f"other {what} than Python.*Nothing was written"):
+        exporting._check_close(AGREE | differs, FORMATS["onnx"], "fp32")
+    with pytest.raises(BackboneError, match="other probabilities than Python"):  # nothing is known of its features
+        exporting._check_close({PROBABILITIES: 3.4e-4}, FORMATS["torch"], "fp32")
+
+
+def test_features_of_another_network_are_refused(cache: Path) -> None:
+    classifier = made("linear")
+
+    def run(rgb: Any) -> Any:
+        features = exporting.in_python(classifier, rgb)[FEATURES] * np.float32(1.001)
+        return {FEATURES: features, **exporting.said_of(classifier, features)}
+
+    with pytest.raises(BackboneError, match=r"other features than Python: up to 1.0e-03 apart, wanted 0.0001"):
+        exporting._compared(classifier, run, FORMATS["onnx"], None, Silent())
 
 
 def test_without_the_images_of_a_run_sixteen_parts_of_photos_are_compared(cache: Path) -> None:

@@ -37,7 +37,8 @@ def exported_graph(classifier: Classifier, *, backbone: Any = None, metadata: Ma
     In fp32, or with a `backbone` of another precision, a graph as `backbone_graph` gives it, and what the `metadata`
     say of that.
 
-    `probabilities` and `logits` (1, classes), and `ood_distance` (1,) where the classifier has an OOD detector.
+    `probabilities` and `logits` (1, classes), `features` (1, features) before they are rounded, and `ood_distance` (1,)
+    where the classifier has an OOD detector.
     Raises `OptionError` for custom parts, `BackboneError` where PyTorch can't export the network.
     """
     check_exportable(classifier)
@@ -54,6 +55,7 @@ def exported_graph(classifier: Classifier, *, backbone: Any = None, metadata: Ma
     else:
         graph.add("Softmax", LOGITS, axis=1, output=PROBABILITIES)
     shapes: dict[str, list[int]] = {name: [1, len(classifier.classes)] for name in (PROBABILITIES, LOGITS)}
+    shapes[FEATURES] = [1, spec.features]
     if classifier.ood_detector:
         _add_distance(graph, classifier.ood_detector, features, spec.places)
         shapes[DISTANCE] = [1]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from goldenrule.core.errors import OptionError
 from goldenrule.deploy.classifier_graph import (
     DISTANCE,
+    FEATURES,
     INPUT,
     KEY,
     LOGITS,
@@ -101,7 +102,7 @@ def _openvino(classifier: Classifier, made: Quantized | None) -> dict[str, bytes
 def _run_openvino(path: Path, classifier: Classifier) -> Runner:
     core = ov.core()
     compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    names = [PROBABILITIES, LOGITS, *([DISTANCE] if classifier.ood_detector else [])]
+    names = [PROBABILITIES, LOGITS, FEATURES, *([DISTANCE] if classifier.ood_detector else [])]
 
     def run(picture: Picture) -> Outputs:
         found = compiled({INPUT: picture})

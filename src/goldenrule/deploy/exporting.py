@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from goldenrule.core.errors import BackboneError, OptionError
 from goldenrule.core.extras import need
@@ -16,7 +17,14 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.sample_photos import sample_photos
 from goldenrule.data.splits.stretches import with_blocks
-from goldenrule.deploy.classifier_graph import DISTANCE, LOGITS, PROBABILITIES, check_exportable, custom_sentence
+from goldenrule.deploy.classifier_graph import (
+    DISTANCE,
+    FEATURES,
+    LOGITS,
+    PROBABILITIES,
+    check_exportable,
+    custom_sentence,
+)
 from goldenrule.deploy.export_formats import Format, Outputs, Runner, format_named
 from goldenrule.deploy.precision_cost import PrecisionCost, precision_cost
 from goldenrule.deploy.quantizing import MOST_CALIBRATED, Quantized, check_precision, quantized
@@ -33,12 +41,17 @@ MOST_SCORED: Mapping[str, int] = {"fp32": 200, "int8": 500}
 """So many images of the test or validation split are scored, by precision: more where a loss is to be seen."""
 FEWEST_COMPARED = 16
 """So many pictures are compared in any case."""
+FROM_FEATURES = "probabilities of its features"
+"""What the file says, beside what Python makes of the features that the file computes."""
 LIMITS: Mapping[str, Mapping[str, float]] = {
-    "fp32": {PROBABILITIES: 1e-4, DISTANCE: 1e-3},
+    "fp32": {FEATURES: 1e-4, FROM_FEATURES: 1e-4, PROBABILITIES: 1e-4, DISTANCE: 1e-3},
     "int8": {PROBABILITIES: 1.0, DISTANCE: 2.0},
 }
-"""By how much a file may differ from Python. In fp32 a distance moves more where a feature is rounded the other way; in
-int8 the difference is measured, and only what is no number is refused."""
+"""By how much a file may differ from Python; features relative to the largest of the picture. In int8 the difference is
+measured, and only what is no number is refused."""
+ROUNDED_OTHERWISE = 0.01
+"""So far probabilities may be apart where features and all that comes after them agree: features that lie between two
+numbers of float16 are rounded one way here and the other way there, and a steep head tells the two apart."""
 Pair = tuple[Outputs, Outputs]
 """What a file and Python say of a picture."""
 
@@ -133,10 +146,13 @@ def _compared(
     def differing(picture: Picture) -> Pair:
         nonlocal compared
         found, wanted = run(picture), in_python(classifier, picture, rounded=chosen.rounds)
-        for name, value in wanted.items():
-            if name in found:
-                apart = float(np.abs(found[name].reshape(value.shape) - value).max())
-                largest[name] = max(largest.get(name, 0.0), np.inf if np.isnan(apart) else apart)
+        pairs = {name: (found[name], value) for name, value in wanted.items() if name in found}
+        if FEATURES in found:
+            pairs[FROM_FEATURES] = found[PROBABILITIES], said_of(classifier, found[FEATURES])[PROBABILITIES]
+        for name, (value, other) in pairs.items():
+            apart = float(np.abs(value.reshape(other.shape) - other).max())
+            apart /= max(float(np.abs(other).max()), 1e-12) if name == FEATURES else 1.0
+            largest[name] = max(largest.get(name, 0.0), np.inf if np.isnan(apart) else apart)
         compared += 1
         sizes.add(picture.shape)
         return found, wanted
@@ -166,7 +182,7 @@ def _compared(
         compared=compared,
         sizes=len(sizes),
         difference=largest,
-        notes=_notes(classifier, chosen, images),
+        notes=(*_notes_of_rounding(largest, precision), *_notes(classifier, chosen, images)),
     )
     return _scored(about, classifier, images, seen) if images and seen else about
 
@@ -181,6 +197,11 @@ def in_python(classifier: Classifier, picture: Picture, *, rounded: bool = True)
     pixels = classifier.preprocessing.pixels(picture)[np.newaxis]
     with torch.no_grad():
         features = classifier.backbone.module(torch.from_numpy(pixels)).numpy()
+    return {FEATURES: features, **said_of(classifier, features, rounded=rounded)}
+
+
+def said_of(classifier: Classifier, features: npt.NDArray[np.float32], *, rounded: bool = True) -> Outputs:
+    """Return what a classifier says of features (1, features) of a picture."""
     halves = as_halves(features, classifier.name)
     logits = classifier.logits(halves) if rounded else classifier.head.logits(features)
     found = {LOGITS: logits, PROBABILITIES: classifier.predictions(logits, ids=["0"]).probabilities.astype(np.float32)}
@@ -213,12 +234,27 @@ def _scored(about: Exported, classifier: Classifier, images: RunPictures, seen: 
 
 
 def _check_close(largest: Mapping[str, float], chosen: Format, precision: str) -> None:
-    for name, limit in LIMITS[precision].items():
+    limits = dict(LIMITS[precision])
+    if FROM_FEATURES in largest:
+        limits[PROBABILITIES] = max(limits[PROBABILITIES], ROUNDED_OTHERWISE)
+    for name, limit in limits.items():
         if largest.get(name, 0.0) > limit:
+            what = PROBABILITIES if name == FROM_FEATURES else name
             raise BackboneError(
-                f"The {chosen.name} file gives other {name} than Python: up to {largest[name]:.1e} apart, wanted "
+                f"The {chosen.name} file gives other {what} than Python: up to {largest[name]:.1e} apart, wanted "
                 f"{limit:g} at most. Nothing was written. Take another --format, or fit with another --backbone."
             )
+
+
+def _notes_of_rounding(largest: Mapping[str, float], precision: str) -> tuple[str, ...]:
+    """Return why probabilities differ by more than the limit in fp32, though features agree."""
+    if precision != "fp32" or largest[PROBABILITIES] <= LIMITS["fp32"][PROBABILITIES]:
+        return ()
+    return (
+        f"Features agree to {largest[FEATURES]:.0e} of the largest, and what the head makes of them to "
+        f"{largest[FROM_FEATURES]:.0e}. Probabilities differ where a feature is rounded to float16 the other way: the "
+        "weights of this head are large.",
+    )
 
 
 def _notes_of_int8(found: Exported, made: Quantized) -> tuple[str, ...]:
