@@ -41,7 +41,7 @@ MOST_SCORED: Mapping[str, int] = {"fp32": 200, "int8": 500}
 """So many images of the test or validation split are scored, by precision: more where a loss is to be seen."""
 FEWEST_COMPARED = 16
 """So many pictures are compared in any case."""
-FROM_FEATURES = "probabilities of its features"
+FROM_FEATURES = "probabilities_of_features"
 """What the file says, beside what Python makes of the features that the file computes."""
 LIMITS: Mapping[str, Mapping[str, float]] = {
     "fp32": {FEATURES: 1e-4, FROM_FEATURES: 1e-4, PROBABILITIES: 1e-4, DISTANCE: 1e-3},
