@@ -178,7 +178,7 @@ def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_internet(site
     text = "".join(path.read_text("utf-8") for path in [*site.rglob("*.html"), *site.rglob("*.css")])
     assert re.findall(r'<(?:script|link|img|iframe)[^>]*"(?:https?:)?//[^>]*>', text) == []
     assert re.findall(r"""url\(['"]?(?:https?:)?//[^)]*""", text) == []
-    assert {path.suffix for path in (site / "_downloads").rglob("*.*")} == {".py", ".ipynb"}
+    assert {path.suffix for path in (site / "_downloads").rglob("*.*")} == {".py", ".ipynb", ".js"}
 
 
 @pytest.mark.parametrize("folder", ["how-to", "lessons", "results", "decisions"])
