@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from goldenrule.core.errors import GoldenRuleError, OptionError, StorageError, UnreadableImage, of_system
 from goldenrule.core.schema import as_json
+from goldenrule.deploy.local_server import HEADERS, called, header
 from goldenrule.report import pages
 from goldenrule.report.thumbnails import small
 from goldenrule.runs.review_journal import Verdict
@@ -35,18 +36,12 @@ from goldenrule.tasks.cleaning.review_session import OtherDecision, ReviewSessio
 PAGE = Path(__file__).parent / "page"
 STYLE = Path(pages.__file__).parent / "templates" / "style.css"
 TYPES = {"review.html": "text/html", "review.js": "text/javascript", "review.css": "text/css"}
-HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; "
-        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+OUR_HEADERS = (*HEADERS, (b"content-security-policy", POLICY), (b"cross-origin-opener-policy", b"same-origin"))
+"""Of every answer."""
 LEAST_SIDE, MOST_SIDE, QUALITY = 64, 1600, 88
 MOST_BODY = 1 << 20
 
@@ -213,7 +208,7 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 class _Guarded:
-    """The application behind a check of the Host header and of the Origin; every answer has `HEADERS`."""
+    """The application behind a check of the Host header and of the Origin; every answer has `OUR_HEADERS`."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         self.app, self.hosts = app, frozenset(hosts)
@@ -223,29 +218,17 @@ class _Guarded:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                message["headers"] = [*message.get("headers", ()), *OUR_HEADERS]
             await send(message)
 
         if scope["type"] != "http":
             return
-        headers = {key: value.decode("latin-1").lower() for key, value in scope["headers"]}
-        host = headers.get(b"host", "")
-        if _name(host) not in self.hosts:
+        if called(scope) not in self.hosts:
             await _json({"error": f"This server is called {' or '.join(sorted(self.hosts))}."}, 421)(
                 scope, receive, sent
             )
             return
-        origin = headers.get(b"origin")
-        if origin is not None and origin != f"http://{host}":
+        if header(scope, b"origin") not in (b"", b"http://" + header(scope, b"host")):
             await _json({"error": "Another page asks: refused."}, 403)(scope, receive, sent)
             return
         await self.app(scope, receive, sent)
-
-
-def _name(host: str) -> str:
-    """Return the name in a Host header, without its port.
-
-    >>> _name("127.0.0.1:8000"), _name("localhost"), _name("[::1]:80")
-    ('127.0.0.1', 'localhost', '[::1]')
-    """
-    return host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import signal
-import socket
 import sys
 import time
 import webbrowser
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Progress
+from goldenrule.deploy.local_server import LOCAL, CommandServer, check_port, listener
 from goldenrule.deploy.review.review_app import new_token, review_app
 from goldenrule.runs.review_journal import journal_of, opened_journal, standing
 from goldenrule.storage.lock import check_no_links
 from goldenrule.tasks.cleaning.review_session import ReviewSession
 from goldenrule.tasks.cleaning.suspects import Suspects, find_suspects
 
-HOST, HOSTS = "127.0.0.1", ("127.0.0.1", "localhost", "[::1]")
+HOST = "127.0.0.1"
 ENDING_SECONDS = 5
 
 
@@ -58,29 +53,20 @@ def review_run(
     hold other bytes by now. Raises `OptionError` for a port that can't be had, `RunInUse` where the run is being
     reviewed.
     """
-    if not 0 <= port <= 65_535:
-        raise OptionError(f"--port {port}: wanted 1 to 65535, or 0 for a free one.")
+    check_port(port)
     began = time.monotonic()
     check_no_links(run)
-    with _listener(port) as listener:  # before the seconds of looking
+    with listener(HOST, port) as sock:  # before the seconds of looking
         suspects = find_suspects(run, threads=threads, progress=progress)
         with opened_journal(run) as journal:
             session = ReviewSession(suspects, journal)
             token = new_token()
-            at = f"http://{HOST}:{listener.getsockname()[1]}/#{token}"
-            config = uvicorn.Config(
-                review_app(session, token=token, hosts=HOSTS),
-                http="h11",
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=ENDING_SECONDS,
-            )
+            at = f"http://{HOST}:{sock.getsockname()[1]}/#{token}"
+            app = review_app(session, token=token, hosts=LOCAL)
             try:
-                _Server(config, lambda: listening(at, suspects, session.stale)).run(sockets=[listener])
+                CommandServer(
+                    app, ending_seconds=ENDING_SECONDS, listening=lambda: listening(at, suspects, session.stale)
+                ).run(sockets=[sock])
                 done = session.progressed()
             finally:
                 session.close()
@@ -105,44 +91,3 @@ def show_in_browser(address: str) -> None:
     if desktop and sys.stdout.isatty():
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(address)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, which says when it listens, and ends with Ctrl-C and SIGTERM as a command does that is done."""
-
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.listening = listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
-        await super().startup(sockets)
-        self.listening()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals while the block runs; what did it before does it again afterwards."""
-        loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
-
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-
-def _listener(port: int) -> socket.socket:
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        raise OptionError(
-            f"--port {port}: nothing can listen there ({error.strerror or error}). Give another port, or 0 for a free "
-            "one."
-        ) from error

@@ -6,20 +6,14 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from goldenrule.deploy.local_server import HEADERS, called, header
 from goldenrule.deploy.web.answers import answer
 from goldenrule.deploy.web.web_page import PAGE_POLICY
 
 POLICY = b"default-src 'none'; frame-ancestors 'none'"
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-)
-"""Of every answer, with `POLICY`: no browser runs, frames, keeps or shares it. The page has a policy of its own."""
+"""Of every answer but the page, which has one of its own: no browser runs or frames it."""
 OURS = (b"same-origin", b"none")
 """What a browser says of a request that the page sends, or its user; it says so wherever others can't listen."""
-LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guarded:
@@ -41,22 +35,12 @@ class Guarded:
 
         if scope["type"] != "http":
             return
-        if self.hosts is not None and _host(scope) not in self.hosts:
+        if self.hosts is not None and called(scope) not in self.hosts:
             refused = answer({"error": f"This server is called {' or '.join(self.hosts)}."}, 421)
             await refused(scope, receive, sent)
             return
-        if scope["method"] == "POST" and _header(scope, b"sec-fetch-site") not in (b"", *OURS):
+        if scope["method"] == "POST" and header(scope, b"sec-fetch-site") not in (b"", *OURS):
             refused = answer({"error": "A page of another site has sent this: nothing is answered."}, 403)
             await refused(scope, receive, sent)
             return
         await self.app(scope, receive, sent)
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    return next((value for key, value in scope["headers"] if key == name), b"")
-
-
-def _host(scope: Scope) -> str:
-    """Return the name in the Host header, without its port."""
-    name = _header(scope, b"host").decode("latin-1").lower()
-    return name if name.endswith("]") else name.rpartition(":")[0] or name

@@ -8,19 +8,19 @@ import ipaddress
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-import uvicorn
+from starlette.types import ASGIApp
 
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.deploy.bulk import RowRules
+from goldenrule.deploy.local_server import LOCAL, CommandServer, check_port, listener
 from goldenrule.deploy.web.batching import TRIAL, Served
 from goldenrule.deploy.web.explainer import Explainer
-from goldenrule.deploy.web.guard import LOCAL
 from goldenrule.deploy.web.server import Service, application
 from goldenrule.deploy.web.uploads import Limits
 from goldenrule.models.classifier import Classifier
@@ -45,8 +45,7 @@ class Address:
     allowed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65_535:
-            raise OptionError(f"--port {self.port}: wanted 1 to 65535, or 0 for a free one.")
+        check_port(self.port)
 
     @property
     def is_local(self) -> bool:
@@ -104,29 +103,20 @@ def serve(
     if training_images not in get_args(Viewers):
         raise OptionError(f"--training-images {training_images}: wanted one of {', '.join(get_args(Viewers))}.")
     threads, limits = threads or available_threads(), limits or Limits()
-    with _listener(address) as listener:  # before the seconds of loading
+    with listener(address.host, address.port) as sock:  # before the seconds of loading
         served = _tried(load, folder, threads)
         shown = training_images == "all" or (training_images == "local" and address.is_private)
         explainer = partial(Explainer, folder=folder, threads=threads, training=shown)
         service = Service(served, rules=rules or RowRules(), limits=limits, threads=threads, explainer=explainer)
-        at = f"http://{_shown(address.host)}:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            application(service, hosts=address.hosts),
-            http="h11",
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=int(2 * limits.seconds) + 1,
-        )
+        at = f"http://{_shown(address.host)}:{sock.getsockname()[1]}"
         watch = _Watch(load, folder, service, threads, say)
-        server = _Server(config, service, watch, lambda: listening(at))
+        app = application(service, hosts=address.hosts)
+        server = _Server(
+            app, service, watch, ending_seconds=int(2 * limits.seconds) + 1, listening=lambda: listening(at)
+        )
         began = time.monotonic()
         try:
-            server.run(sockets=[listener])
+            server.run(sockets=[sock])
         finally:
             service.close()
     return Stopped(
@@ -140,19 +130,20 @@ def manifest_of(folder: Path) -> Path:
     return (inside if (inside / "classifier.json").is_file() else folder) / MANIFEST
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, which answers all that has come before it ends, and looks after the run beside."""
+class _Server(CommandServer):
+    """A server which answers all that has come before it ends, and looks after the run beside."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, watch: _Watch, listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.service, self.watch, self.listening = service, watch, listening
+    def __init__(
+        self, app: ASGIApp, service: Service, watch: _Watch, *, ending_seconds: int, listening: Callable[[], None]
+    ) -> None:
+        super().__init__(app, ending_seconds=ending_seconds, listening=listening, connections=CONNECTIONS)
+        self.service, self.watch = service, watch
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, say so, and begin to look at the run."""
         await super().startup(sockets)
         self._tasks.add(asyncio.create_task(self.watch.run()))
-        self.listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
@@ -160,24 +151,13 @@ class _Server(uvicorn.Server):
             task.cancel()
         await super().shutdown(sockets)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals while the block runs; what did it before does it again afterwards."""
-        loop = asyncio.get_running_loop()
-        handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = self.watch.look
-        before = {number: signal.getsignal(number) for number in handlers}
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
-        try:
-            yield
-        finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
-                signal.signal(number, before[number])
+    def handlers(self) -> Mapping[signal.Signals, Callable[[], Any]]:
+        """Return what is done on which signal: SIGHUP looks at the run at once."""
+        look = {signal.SIGHUP: self.watch.look} if hasattr(signal, "SIGHUP") else {}
+        return {**super().handlers(), **look}
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take nothing more, answer what has come, and end; asked again, at once."""
         if self.service.draining:
             self.should_exit = self.force_exit = True
             return
@@ -260,17 +240,6 @@ def _stamp(folder: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_ino
-
-
-def _listener(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server((address.host, address.port), family=family, backlog=2048)
-    except OSError as error:
-        raise OptionError(
-            f"--host {address.host} --port {address.port}: nothing can listen there ({error.strerror or error}). Give "
-            "another port, or 0 for a free one."
-        ) from error
 
 
 def _shown(host: str) -> str:

@@ -58,7 +58,7 @@ class HeadRefitter:
 
     def __init__(self, images: LabelledTable, features: Features, *, seed: int) -> None:
         splits = np.array([split or "" for split in images.splits])
-        self.images, self.features, self.seed = images, features, seed
+        self.images = images
         self.train = np.flatnonzero(splits == "train")
         valid = np.flatnonzero(splits == "valid")
         self.evaluated_on = "valid" if len(valid) else "out-of-fold"
@@ -68,7 +68,9 @@ class HeadRefitter:
         self.l2 = fit_linear(rows).l2
         self._folds = rows.folds
         self._rows = PreparedRows(rows)
-        self._uris, self._digests = images.uris, images.digests
+        self._uris = images.uris
+        digests = images.digests
+        self._valid_rows = features.rows([digest for row in valid if (digest := digests[row]) is not None])
         self._before = self._logits(images.targets, np.ones(len(images), bool))
 
     def refit(self, changes: Changes) -> Refit:
@@ -106,8 +108,7 @@ class HeadRefitter:
             raise TooFewImages("Fewer than two classes are left to learn from: undo a decision.")
         if self.evaluated_on != "valid":
             return self._rows.fold_logits(of_train, learned, self.l2)
-        digests = [digest for row in self.evaluated if (digest := self._digests[row]) is not None]
-        return self._rows.head(of_train, learned, self.l2).logits(self.features.rows(digests))
+        return self._rows.head(of_train, learned, self.l2).logits(self._valid_rows)
 
     def _predictions(
         self,
