@@ -135,7 +135,7 @@ class StandIn:
         self._work = bytes(int((1 << 20) * float(os.environ[STAND_IN]) / 1000 / self._seconds) + 1)
 
     def run(self, batches: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-        """Give zeros, after a while."""
+        """Yield zeros, after a while."""
         for tag, pixels in batches:
             for _ in pixels:
                 hashlib.blake2b(self._work)

@@ -74,7 +74,7 @@ def alarms_section(alarms: list[Record]) -> str:
     return (
         "## False alarms\n\n"
         "The built-in distance with its threshold: the promised rate (what was asked for, or the next lower one that "
-        "the number of training images allows; 1 / (n + 1) where they are too few), the share of familiar images that "
+        "the number of training images allows; 1 / (n + 1) where they are too few), the share of reference images that "
         "were flagged, and the share of foreign ones (all sets of other things together, and that of which the fewest "
         "were found). Where images come in groups, such as the series of one sign in GTSRB, n images are not n "
         "independent ones, and the interval of their share is too narrow.\n\n"

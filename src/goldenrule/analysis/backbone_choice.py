@@ -33,7 +33,7 @@ class BackboneScore:
     """A backbone's numbers, and how it stands against the best; `why` is the paired comparison in words."""
 
     name: str
-    quality: Estimate  # accuracy; of many labels F1 averaged over images
+    quality: Estimate  # accuracy; multi-label: F1 averaged over images
     log_loss: Estimate
     multiply_adds: int
     seconds: float

@@ -26,7 +26,7 @@ class Wavering:
 def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...]:
     """Return up to k labelled images whose two likeliest classes are closest, the closest first.
 
-    Of many labels those with a label that is nearest to be there or not (a probability of .5).
+    Multi-label: those with a label that is nearest to be there or not (a probability of .5).
     """
     scored = predictions.scored
     if scored.task == "multi":
@@ -55,7 +55,7 @@ def most_uncertain(predictions: Predictions, k: int = 12) -> tuple[Wavering, ...
 def most_confident_right(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     """Return up to k images that are recognised, the most probable first: what the classifier knows best.
 
-    Of many labels those that are all called rightly, by the least sure of them.
+    Multi-label: those that are all called rightly, by the least sure of them.
     """
     scored = predictions.scored
     if scored.task == "multi":

@@ -61,7 +61,7 @@ class Exported:
     """What was exported, and how it compares with Python.
 
     `compared` pictures, of `sizes` different sizes, gave a largest `difference` per output. `quality` is the file's
-    accuracy (of many labels F-beta) on images of the `split`, `quality_in_python` that of the classifier as it was
+    accuracy (multi-label: F-beta) on images of the `split`, `quality_in_python` that of the classifier as it was
     scored, with its own engine, precision and views; None where there were no such images. `same` is the share of them
     that both call alike.
     In int8 the backbone was `calibrated` on so many images, and `cost` has what that costs beside fp32; None where

@@ -16,7 +16,7 @@ NAMES = ("fp32", "int8")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionCost:
-    """int8 beside fp32: the accuracy (of many labels F-beta) of both, and by how much int8 is better or worse.
+    """int8 beside fp32: the accuracy (multi-label: F-beta) of both, and by how much int8 is better or worse.
 
     `right` is None where images have several labels, `flagged`, the shares called out-of-distribution, without an OOD
     detector.

@@ -168,7 +168,7 @@ def side_file(out: Path) -> Path:
 def evaluated(run: Path, classifier: Classifier) -> Predictions | None:
     """Return the predictions by which a run's classifier was evaluated: out-of-fold, or on validation.
 
-    Of many labels with thresholds: those of each fold chosen on the others.
+    Multi-label with thresholds: those of each fold chosen on the others.
     """
     first = run_result(run).evaluated_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):
@@ -179,7 +179,7 @@ def evaluated(run: Path, classifier: Classifier) -> Predictions | None:
 
 
 def expected(seen: Predictions, floor: float, *, beta: float = 1) -> tuple[Estimate, ...]:
-    """Return log loss and accuracy with probabilities of at least `floor`; of many labels F-beta and the log loss."""
+    """Return log loss and accuracy with probabilities of at least `floor`; multi-label: F-beta and the log loss."""
     scored = seen.scored
     if scored.task == "multi":
         kept = kept_off(scored.probabilities, floor)
@@ -193,7 +193,7 @@ def expected(seen: Predictions, floor: float, *, beta: float = 1) -> tuple[Estim
 def shares(classifier: Classifier) -> Floats:
     """Return the share of each class among the training images (C,); equal ones where a classifier does not say.
 
-    Of many labels the shares of the images that have each.
+    Multi-label: the shares of the images that have each.
     """
     counts: Mapping[str, Any] = classifier.provenance.get("counts", {}).get("train", {})
     per_class = np.array([float(counts.get(label, 0)) for label in classifier.classes])

@@ -1,4 +1,4 @@
-"""What a linear head makes small: the cross-entropy of one label, or the sum of the binary ones of many labels.
+"""What a linear head makes small: the cross-entropy of one label, or the sum of the binary ones of several labels.
 
 `targets` are class numbers (n,) for one label, 0 or 1 per class (n, classes) for many.
 """
@@ -14,7 +14,7 @@ Doubles = npt.NDArray[np.float64]
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.int8]
 
 ABSENT_LOGIT = -20.0
-"""The bias of a class without training images: so far below the others, or of many labels as it is."""
+"""The bias of a class without training images: so far below the others, or multi-label: as it is."""
 
 
 def learned_classes(targets: Targets) -> npt.NDArray[np.int64]:
@@ -25,7 +25,7 @@ def learned_classes(targets: Targets) -> npt.NDArray[np.int64]:
 
 
 def unlearned_biases(targets: Targets, classes: int, *, lowest: float = 0.0) -> Floats:
-    """Return the biases (classes,) that say: these rows show no such image, or of many labels, nothing else.
+    """Return the biases (classes,) that say: these rows show no such image, or multi-label: nothing else.
 
     `lowest` is the lowest bias of the classes that are learned.
     """
@@ -57,7 +57,7 @@ def probabilities(logits: Floats, targets: Targets) -> Floats:
 
 
 def losses(logits: Floats, targets: Targets) -> Doubles:
-    """Return the loss of each row (n,) by logits (n, classes), in nats; of many labels the mean over the classes."""
+    """Return the loss of each row (n,) by logits (n, classes), in nats; multi-label: the mean over the classes."""
     scores = logits.astype(np.float64)
     if targets.ndim == 2:
         return np.asarray((np.logaddexp(0, scores) - targets * scores).mean(axis=1))

@@ -50,7 +50,7 @@ class Rows:
     """Training rows that are read in blocks, so that memory need not hold them all (law 12).
 
     `read(start, stop)` gives features (stop - start, features); `targets` (n,) are class indices below
-    `classes`, or 0 and 1 for each of many labels (n, classes); `weights` (n,) say how much each counts, `folds` (n,)
+    `classes`, or 0 and 1 for each of several labels (n, classes); `weights` (n,) say how much each counts, `folds` (n,)
     which fold leaves it out, -1 none: such a row always trains, and is not evaluated.
     """
 

@@ -122,7 +122,7 @@ def image_losses(predictions: Predictions) -> NDArray[np.float64]:
 class Mistake:
     """An image that was taken for another class, and the probability given to that class.
 
-    Of many labels: a label it has or has not (`WITHOUT`), taken for the contrary.
+    Multi-label: a label it has or has not (`WITHOUT`), taken for the contrary.
     """
 
     id: str
@@ -134,7 +134,7 @@ class Mistake:
 def most_confident_mistakes(predictions: Predictions, k: int = 12) -> tuple[Mistake, ...]:
     """Return up to k mistakes, the most probable first: often wrong labels, or images of two things.
 
-    Of many labels the most confident mistake of each image.
+    Multi-label: the most confident mistake of each image.
     """
     scored = predictions.scored
     if scored.task == "multi":

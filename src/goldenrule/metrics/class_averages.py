@@ -35,14 +35,14 @@ class AverageScore:
 def averages(
     predictions: Predictions, *, beta: float = 1, thresholds: ArrayLike | None = None
 ) -> dict[Average, AverageScore]:
-    """Return the macro, micro and weighted average of precision, recall and F-beta; of many labels "samples" too.
+    """Return the macro, micro and weighted average of precision, recall and F-beta; multi-label: "samples" too.
 
     Macro: every class counts the same. Weighted: by its number of images. A class for which a score is
     undefined (no image of it, or none called so) is left out of that average; `method` says how many are in.
     Micro: over images, or over all labels of all images; with a single label all three are the accuracy.
     Samples: of the labels of each image, every image counts the same; one for which a score is undefined is
     left out, and `method` says how many are in.
-    `thresholds` says from what probability one of many labels is called: a number, or one per class; without it the
+    `thresholds` says from what probability one of several labels is called: a number, or one per class; without it the
     predictions' own count, .5 where they have none.
     Raises `OptionError` unless beta > 0.
     """

@@ -10,7 +10,7 @@ from goldenrule.metrics.uncertainty.thresholds import best_thresholds, with_thre
 
 
 def quality(predictions: Predictions, *, beta: float = 1) -> Estimate:
-    """Return the accuracy; of many labels F-beta averaged over images, at the predictions' thresholds.
+    """Return the accuracy; multi-label: F-beta averaged over images, at the predictions' thresholds.
 
     >>> print(quality(Predictions.from_logits([[2, 0], [0, 1], [3, 0]], ["cat", "dog"], truth=[0, 0, 0])))
     67 % [21, 94] n=3
@@ -21,7 +21,7 @@ def quality(predictions: Predictions, *, beta: float = 1) -> Estimate:
 
 
 def with_class_thresholds(predictions: Predictions, *, beta: float = 1) -> Predictions:
-    """Return predictions of many labels with the best thresholds for F-beta, each fold's chosen on the others.
+    """Return multi-label predictions with the best thresholds for F-beta, each fold's chosen on the others.
 
     Those of a single label, or without a labelled image, stay as they are.
     """

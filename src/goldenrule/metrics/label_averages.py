@@ -1,4 +1,4 @@
-"""Averages of precision, recall and F-beta of many labels: the labels of one image are no independent trials."""
+"""Averages of precision, recall and multi-label F-beta: the labels of one image are no independent trials."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class PredictedImage:
 
     @property
     def label(self) -> str | None:
-        """The class; of many labels the likeliest that is called, None where none is."""
+        """The class; multi-label: the likeliest that is called, None where none is."""
         return self.labels[0] if self.labels else None
 
 
@@ -189,7 +189,7 @@ class Predictions:
 
     @cached_property
     def called(self) -> NDArray[np.bool_]:
-        """What is said to be there, (n, C): of many labels those that reach their threshold, else the likeliest class.
+        """What is said to be there, (n, C); multi-label: those that reach their threshold, else the likeliest class.
 
         None where the image is not ok.
         """

@@ -1,6 +1,6 @@
 """Predictions as a CSV file: path, status, prediction, probability, then one column p:NAME per class.
 
-Of many labels `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
+Multi-label: `prediction` holds those that are called, the likeliest first, and `probability` that of the first.
 Files of a run, whose images are labelled, have the column `truth` behind `probability`, and out-of-fold ones `fold`;
 those of new images `set`, `ood`, `distance` and `reason`, why an image can't be read. Names are cells of
 `goldenrule.core.cells`: none of them is a formula to a spreadsheet, and several in one cell can be told apart
@@ -186,7 +186,7 @@ def from_csv(text: str, *, task: Task = "single", basis: Basis = Basis.HELD_OUT)
 
 
 def _truth(cell: str, classes: Sequence[str], task: Task) -> int | list[int]:
-    """Return the class number of a cell, or of many labels a mark for each; -1 where it is empty."""
+    """Return the class number of a cell, or multi-label: a mark for each; -1 where it is empty."""
     if task == "single":
         return classes.index(from_cell(cell)) if cell else -1
     named = [classes.index(name) for name in separated(from_cell(cell), between_labels(classes))]

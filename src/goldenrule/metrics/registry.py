@@ -41,7 +41,7 @@ METRICS: dict[str, NamedMetric] = {
 def metric_named(name: str) -> NamedMetric:
     """Return the metric of this name, a function of `Predictions`.
 
-    f1 and f2 are macro averages, of many labels at the predictions' thresholds.
+    f1 and f2 are macro averages, multi-label: at the predictions' thresholds.
     top_5_accuracy is there with any number. Of log_loss, brier_score and calibration_error less is better, of all
     others more.
     Raises `OptionError` with the names for any other.

@@ -23,7 +23,7 @@ LEAST_GAIN = 0.0005
 ROOM_ABOVE = 0.98
 """Out-of-fold accuracy from which on augmented views are not computed.
 
-Here and below: of many labels F1 averaged over images."""
+Here and below: multi-label: F1 averaged over images."""
 HIGH_SHIFT_BELOW = 0.7
 """Out-of-fold accuracy of the linear head below which the domain shift is high."""
 LOW_SHIFT_ABOVE = 0.95

@@ -189,7 +189,7 @@ class Classifier:
     ) -> dict[str, Any]:
         """Return logits (n, views, classes), nan where a file can't be read, the status of each, and its distance.
 
-        The distance to familiar images is that of the first view, the plain one. A file whose bytes are not those of
+        The distance to reference images is that of the first view, the plain one. A file whose bytes are not those of
         its digest any more counts as unreadable: it is another picture than the one that is asked for.
         """
         views, threads, progress = views or self.views, threads or available_threads(), progress or Silent()
@@ -271,7 +271,7 @@ class Classifier:
         return self.head.logits(features.astype(np.float16))
 
     def distances(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return the distances (n,) of features (n, features) to the familiar images; nan where none are known."""
+        """Return the distances (n,) of features (n, features) to the reference images; nan where none are known."""
         if self.ood_detector is None:
             return np.full(len(features), np.nan, np.float32)
         return self.ood_detector.distances(self.backbone.spec.averaged(features.astype(np.float16)))
@@ -476,7 +476,7 @@ def _(value: Classifier) -> Any:
 
 
 def _ood_detector(files: Sealed, value: Mapping[str, Any], features: int) -> OODDetector:
-    """Return the familiar images of a saved classifier."""
+    """Return the reference images of a saved classifier."""
     as_type(value, OODDetectorJson, what=f"{files.folder / 'classifier.json'}: ood_detector")
     tensors, _ = read_tensors(files.check("ood_detector.safetensors"))
     ood_detector = OODDetector.from_parts(value, tensors)

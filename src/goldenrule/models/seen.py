@@ -39,14 +39,14 @@ class Scorer(Protocol):
         """Return the logits (n, classes) of features (n, features)."""
 
     def distances(self, features: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        """Return the distances (n,) to the familiar images, nan where none are known."""
+        """Return the distances (n,) to the reference images, nan where none are known."""
 
 
 @dataclass(slots=True, eq=False)
 class Seen:
     """Consecutive images: logits (n, views, classes) and distance (n,), nan where `failed` (n,).
 
-    The distance to familiar images is that of the first view, the plain one. `reasons` say why a row failed.
+    The distance to reference images is that of the first view, the plain one. `reasons` say why a row failed.
     """
 
     logits: npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Whether a temperature, or of many labels a line per label, mends the probabilities of a linear head.
+"""Whether a temperature, or multi-label: a line per label, mends the probabilities of a linear head.
 
 Fitted out-of-fold, taken only where it helps.
 """
@@ -30,7 +30,7 @@ images that are easily told apart. The head on all images is surer than they are
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
-    """A temperature (of many labels a line per label) that was tried, and what became of it.
+    """A temperature (multi-label: a line per label) that was tried, and what became of it.
 
     `before` are the predictions that it was fitted on, of the head as it was fitted, or of validation evaluated apart.
     """
@@ -43,7 +43,7 @@ class Calibrated:
 
     @property
     def temperature(self) -> Temperature:
-        """The temperature; of many labels there is none."""
+        """The temperature; multi-label: there is none."""
         assert isinstance(self.rule, Temperature)
         return self.rule
 
@@ -69,7 +69,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
 
     The temperature is fitted on all out-of-fold predictions. Whether it is taken is evaluated by folds: each fold at
     the temperature of the others, against as they are, by the rule of all later stages (`later_replaces`); one below
-    `LOWEST` never is. Those fold by fold predictions are what the cooled head is evaluated on. Of many labels it is a
+    `LOWEST` never is. Those fold by fold predictions are what the cooled head is evaluated on. Multi-label: it is a
     line per label, for linear heads. Nothing is tried on a single fold.
     """
     folds = out_of_fold.scored.fold

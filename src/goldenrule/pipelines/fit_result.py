@@ -164,11 +164,11 @@ class FitResult:
 
     @property
     def headline(self) -> Estimate:
-        """The number to quote: accuracy, of many labels F-beta averaged over images."""
+        """The number to quote: accuracy, multi-label: F-beta averaged over images."""
         return self.quality(self.scored[self.headline_split])
 
     def quality(self, predictions: Predictions) -> Estimate:
-        """Return the accuracy of predictions, of many labels their F-beta averaged over images."""
+        """Return the accuracy of predictions, multi-label: their F-beta averaged over images."""
         return quality(predictions, beta=self.options.beta)
 
     @cached_property

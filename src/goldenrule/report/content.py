@@ -105,7 +105,7 @@ class ReportContent:
     - `penalty_path`: (l2, out-of-fold log loss) as tried; `penalty` is the one that was taken.
     - `backbone`: name, parameters, features, source {from, trained_on, licence}, preprocessing {...}.
     - `images`: split -> images where an image can count for several classes, None where `counts` says it.
-    - `thresholds`: from what probability each of many labels is called, by class; `about_thresholds` says why.
+    - `thresholds`: from what probability each of several labels is called, by class; `about_thresholds` says why.
     - `image` gives the bytes of an image by its id, None where they are gone; only mistakes are asked for.
     - `live`: what live training left, None where there was none.
     - `backbones`: those that were tried, as `candidates`; `backbones_say` which was taken, and why.

@@ -62,7 +62,7 @@ class ThresholdCurves:
 def threshold_curves(
     predictions: Predictions, thresholds: Mapping[str, float] | None = None
 ) -> tuple[ThresholdCurves, ...]:
-    """Return the curves of both of two classes, the rarer first, or of each of many labels, the most frequent first.
+    """Return the curves of both of two classes, the rarer first, or of each of several labels, the most frequent first.
 
     Classes without two kinds of images have none, nor have more than two classes of a single label.
     """

@@ -173,7 +173,7 @@ class FitOptions:
     )
     beta: float = option(
         1.0,
-        "F-beta: 2 counts recall twice. Of many labels the thresholds are chosen for it.",
+        "F-beta: 2 counts recall twice. Multi-label: the thresholds are chosen for it.",
         above=0,
         below=MOST_BETA,
         wanted="how much recall counts, 1 as much as precision, 2 twice",

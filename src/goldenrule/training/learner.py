@@ -401,7 +401,7 @@ class Learner:
         return self._predicted(split, augmented_views)
 
     def classifier(self) -> Classifier:
-        """Return what is saved, shared and served; of many labels those are called that have a probability of .5."""
+        """Return what is saved, shared and served; multi-label: those are called that have a probability of .5."""
         from goldenrule.models.classifier import Classifier
 
         state, table = self.state, self.data.table

@@ -22,7 +22,7 @@ ASYMMETRIC_MARGIN, ASYMMETRIC_FOCUS = 0.05, 4
 class Examples:
     """A global batch: inputs (batch, ...), targets and what each counts (batch,).
 
-    Targets are class numbers (batch,), or of many labels 0 and 1 for each (batch, classes).
+    Targets are class numbers (batch,), or multi-label: 0 and 1 for each (batch, classes).
     """
 
     inputs: torch.Tensor
@@ -34,7 +34,7 @@ class Examples:
 class CustomLoss:
     """A user's function (logits (batch, classes), targets) -> losses (batch,), and the key it is known by.
 
-    Targets are class numbers (batch,), or of many labels 0 and 1 (batch, classes).
+    Targets are class numbers (batch,), or multi-label: 0 and 1 (batch, classes).
     Without a key nothing that was trained by it can be found again: it may have changed since.
     """
 
@@ -73,7 +73,7 @@ class CustomLoss:
 class Objective:
     """What training makes small: the cross-entropy, with what keeps examples from being learned by heart.
 
-    Of many labels that is the mean over the classes of the binary one.
+    Multi-label: that is the mean over the classes of the binary one.
     `mixup`: examples are blended in pairs, x = a x_i + (1 - a) x_j with a ~ Beta(mixup, mixup), and the loss is shared
     by both targets in the same way (Zhang et al., arXiv:1710.09412). `cutmix`: a rectangle of one picture lies in the
     other, its area's share being drawn likewise (Yun et al., arXiv:1905.04899). With both, each batch has one of them,

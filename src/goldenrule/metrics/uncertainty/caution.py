@@ -32,7 +32,7 @@ def floored(probabilities: Floats, floor: float) -> Floats:
 
 
 def kept_off(probabilities: Floats, floor: float) -> Floats:
-    """Return the probabilities of many labels (n, C) at least `floor`, and as far below 1.
+    """Return the multi-label probabilities (n, C) at least `floor`, and as far below 1.
 
     >>> kept_off(np.array([[1.0, 0.0, .7]]), .1)
     array([[0.9, 0.1, 0.7]])
@@ -45,7 +45,7 @@ def best_floor(seen: Predictions) -> float:
 
     The log loss of one such image has no bound; n images without one show that they are rarer than about one in n
     (Laplace's rule of succession). So the floor falls as 1 / n where all images are right, and is higher where
-    sure mistakes were seen. Of many labels that is one label more that is wrong.
+    sure mistakes were seen. Multi-label: that is one label more that is wrong.
 
     >>> right = Predictions.from_logits([[20.0, 0.0]] * 99, ["cat", "dog"], truth=[0] * 99)
     >>> round(best_floor(right), 3)
@@ -63,7 +63,7 @@ def best_floor(seen: Predictions) -> float:
 
 
 def _best_of_many(scored: Predictions) -> float:
-    """Return the best floor of many labels, each label of each image being one that is right or wrong."""
+    """Return the best multi-label floor, each label of each image being one that is right or wrong."""
     wrong = np.where(scored.truth == 1, 1 - scored.probabilities, scored.probabilities).reshape(-1)
     most_confident = max(1 - float(np.minimum(wrong, 1 - wrong).min(initial=0.5)), 0.5)
 

@@ -1,4 +1,4 @@
-"""From what probability each of many labels is called: chosen for F-beta on images that the network has not seen.
+"""From what probability each of several labels is called: chosen for F-beta on images that the network has not seen.
 
 What is measured at thresholds on the very images they were chosen on flatters: `with_thresholds_by_fold` gives each
 fold those that were chosen on the other folds.

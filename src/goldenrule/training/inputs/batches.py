@@ -244,7 +244,7 @@ class ValidationLogits(NamedTuple):
 class ValidationResult(NamedTuple):
     """A network on validation: mean loss in nats, accuracy, and what a temperature would make of the loss.
 
-    Of many labels the accuracy is the share of all labels of all images that are right at a probability of .5. `rows`
+    Multi-label: the accuracy is the share of all labels of all images that are right at a probability of .5. `rows`
     are the places (m,) of the images that could be read among those to validate on; None: all.
     """
 
