@@ -49,7 +49,6 @@ class Clock:
         kept = kept_budget(context.run.folder)
         if kept is None and whole:
             minutes = None  # all of it is replayed
-        self._minutes = minutes
         self._end = None if minutes is None else context.state.began + 60 * minutes
         self._given, self._decided = minutes, dict(kept.decided) if kept else {}
         self._left_out: dict[str, float] = {}
