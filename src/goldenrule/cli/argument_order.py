@@ -44,7 +44,11 @@ def _refuse_table(command: str, table: Path, run: Path | None) -> None:
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in (".csv", ".tsv", ".jsonl") and _is_file(path)
+    if not _is_file(path):
+        return False
+    from goldenrule.data.sources.folders import TABLE_ENDINGS
+
+    return path.name.lower().endswith(TABLE_ENDINGS)
 
 
 def _is_run(path: Path) -> bool:

@@ -55,8 +55,7 @@ def quantized(classifier: Classifier, train: ImageTable | None, progress: Progre
 
     Weights and activations are symmetric, weights per channel. Those whose products are summed over channels have 7
     bits: on processors without VNNI sums of two 8-bit products saturate at 16 bits, and features would be others there.
-    Raises `SourceError` where no training
-    image is left, `BackboneError` for a network that NNCF can't quantize.
+    Raises `SourceError` where no training image is left, `BackboneError` for a network that NNCF can't quantize.
     """
     chosen = None if train is None else spread(train, MOST_CALIBRATED)
     if chosen is None or not len(chosen):

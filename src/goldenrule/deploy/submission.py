@@ -229,7 +229,7 @@ def _filled(
         filled.unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
         writer.writerows(_rows(layout, piece, prior, floor, layout.ids[start : start + len(piece)]))
         start += len(piece)
-        filled.ood += int(classifier.ood_detector.is_ood(piece).sum()) if classifier.ood_detector else 0
+        filled.ood += int(piece.ood.sum()) if piece.ood is not None else 0
     return filled
 
 

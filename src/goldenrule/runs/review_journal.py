@@ -14,7 +14,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,15 @@ def standing(decisions: Sequence[Decision]) -> dict[str, tuple[Decision, Decided
         for one in decisions
         if one.verdict != "undo" and one.number not in undone
         for image in one.images
+    }
+
+
+def label_changes(held: Mapping[str, Decision]) -> dict[str, str | None]:
+    """Return the labels that decisions change, by path; None is out."""
+    return {
+        uri: one.to if one.verdict == "relabel" else None
+        for uri, one in held.items()
+        if one.verdict in ("relabel", "remove")
     }
 
 

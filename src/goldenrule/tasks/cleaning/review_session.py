@@ -16,7 +16,7 @@ from goldenrule.core.errors import GoldenRuleError, OptionError, first_line
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from goldenrule.runs.decided_labels import sha256_of
-from goldenrule.runs.review_journal import VERDICTS, DecidedImage, Decision, Journal, Verdict, standing
+from goldenrule.runs.review_journal import VERDICTS, DecidedImage, Decision, Journal, Verdict, label_changes, standing
 from goldenrule.storage.files import digest
 from goldenrule.tasks.cleaning.refit import HeadRefitter, Refit
 from goldenrule.tasks.cleaning.suspects import Suspects
@@ -59,11 +59,7 @@ class ReviewSession:
 
     def changes(self) -> dict[str, str | None]:
         """Return the labels that were decided, by path; None is out."""
-        return {
-            uri: decision.to if decision.verdict == "relabel" else None
-            for uri, decision in self._standing().items()
-            if decision.verdict in ("relabel", "remove")
-        }
+        return label_changes(self._standing())
 
     def card(self, name: str) -> dict[str, Any]:
         """Return what a card shows, with the nearest images of the label it has and of another."""

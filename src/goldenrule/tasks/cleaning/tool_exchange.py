@@ -17,6 +17,7 @@ from goldenrule.runs.review_journal import (
     DecidedImage,
     Verdict,
     journal_of,
+    label_changes,
     opened_journal,
     read_journal,
     standing,
@@ -74,12 +75,7 @@ def export_labels(run: Path, tool: str, path: Path, issues: LabelIssues) -> int:
     table = _single(run)
     journal = journal_of(run)
     held = standing(read_journal(journal)[0]) if journal.is_file() else {}
-    changes = {
-        uri: one.to if one.verdict == "relabel" else None
-        for uri, (one, _) in held.items()
-        if one.verdict in ("relabel", "remove")
-    }
-    images = with_labels(table, changes).table
+    images = with_labels(table, label_changes({uri: one for uri, (one, _) in held.items()})).table
     likely = {one.id: one for one in issues if one.probability_likely > one.probability_given}
     rows = [
         ToolLabel(
