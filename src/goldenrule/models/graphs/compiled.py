@@ -64,11 +64,18 @@ def _best(check: dict[str, Any]) -> EngineKind:
     return torch_kind()
 
 
-def serving_kind(backbone: Backbone, scored_with: EngineKind, *, progress: Progress | None = None) -> EngineKind:
+def serving_kind(
+    backbone: Backbone, scored_with: EngineKind, *, device: str = "cpu", progress: Progress | None = None
+) -> EngineKind:
     """Return the engine to predict with: the one a classifier was scored with if it runs here, else the best.
 
-    Without PyTorch that is the graph which the classifier carries.
+    Without PyTorch that is the graph which the classifier carries. On another device than the CPU it is PyTorch.
     """
+    device = check_device(device)
+    if device != "cpu":
+        from goldenrule.engines.pytorch import torch_kind
+
+        return torch_kind(device)
     _, check = _made_here_or_carried(backbone, progress or Silent())
     best = _best(check)
     if (best.name, best.precision) == (scored_with.name, scored_with.precision):
@@ -158,12 +165,15 @@ def check_device(device: str) -> str:
     """Return "cpu" or a device PyTorch has; anything else is an `OptionError`."""
     if device == "cpu":
         return device
+    need("fit", what=f"--device {device}")
     import torch
 
     name = "cuda" if device == "gpu" else device
-    usable = (name.startswith("cuda") and torch.cuda.is_available()) or (
-        name == "mps" and torch.backends.mps.is_available()
-    )
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        usable = int(number or 0) < torch.cuda.device_count() if number.isdecimal() or name == kind else False
+    else:
+        usable = name == "mps" and torch.backends.mps.is_available()
     if not usable:
         raise OptionError(f"--device {device}: PyTorch finds no such device here. Wanted cpu, cuda or mps.")
     return name
