@@ -100,7 +100,9 @@ def measured(name: str, folder: Path, backbones: list[Backbone], options: FitOpt
         "chosen": choice.chosen,
         "out_of_fold": {one.name: as_json(one.log_loss) for one in choice.candidates},
         "test": {one: {"log_loss": log_loss(x).value, "accuracy": accuracy(x).value} for one, x in said.items()},
-        "said": {one: f"{value_and_interval(log_loss(x))}; {value_and_interval(accuracy(x))}" for one, x in said.items()},
+        "said": {
+            one: f"{value_and_interval(log_loss(x))}; {value_and_interval(accuracy(x))}" for one, x in said.items()
+        },
         "gained": value_and_interval(paired_bootstrap(said[FIRST], said[every], metric="log_loss").gain),
         "gained_on_best": value_and_interval(paired_bootstrap(said[best], said[every], metric="log_loss").gain),
         "best_alone": best,
@@ -131,8 +133,8 @@ def page(results: list[dict[str, Any]], cost: dict[str, float]) -> str:
         "# Backbones side by side\n\n"
         "`--backbone lite0+lite1+lite2` runs three networks on each picture, and fits one linear head on the features "
         f"of all. A picture costs {', '.join(f'{a} {cost[b]:.2f}' for a, b in zip(short, names, strict=True))} G "
-        "multiply-adds. Log loss on test images that no choice has seen, lower is better; \"gained\" is how much lower "
-        "it is with all three than with lite0 alone, paired on the same images, with the 95 % interval. \"Chosen\" is "
+        'multiply-adds. Log loss on test images that no choice has seen, lower is better; "gained" is how much lower '
+        'it is with all three than with lite0 alone, paired on the same images, with the 95 % interval. "Chosen" is '
         "what `--backbone auto:...` takes by the out-of-fold loss on the training images. Plain views only; seeds draw "
         "the folds, and the split where a set has none.\n\n"
         f"{markdown_table(['set', 'train / test', *short, 'gained by all', 'accuracy', 'chosen'], rows)}\n\n"

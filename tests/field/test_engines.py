@@ -100,7 +100,7 @@ def test_a_classifier_predicts_on_the_device_it_is_loaded_for(
     photos = picture_folder()
     quick_fit(photos, options=FitOptions(views=0), out=tmp_path / "run")
     usual = Classifier.load(tmp_path / "run")
-    with pytest.raises(OptionError, match="--device cuda:99"):
+    with pytest.raises(OptionError, match="device=cuda:99"):
         Classifier.load(tmp_path / "run", device="cuda:99")
     for module in ("models.graphs.compiled", "models.classifier"):
         monkeypatch.setattr(f"goldenrule.{module}.check_device", lambda device: device)

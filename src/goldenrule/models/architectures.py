@@ -51,7 +51,8 @@ def architecture(name: str, *, seed: int | None = None, size: int | None = None)
     """Return a network in eval mode, its weights drawn under a seed; nobody else's draws change (law 4).
 
     `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`, or joins several of timm's by "+"; anything else, an
-    address too, is `UnknownBackbone`. Without a seed the weights are to be replaced. `size` in px builds it for another side of the input.
+    address too, is `UnknownBackbone`. Without a seed the weights are to be replaced. `size` in px builds it for another
+    side of the input.
     """
     import timm
 

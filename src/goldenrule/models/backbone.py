@@ -378,8 +378,10 @@ def _joined_source(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     licences = dict.fromkeys(str(source["licence"]) for source in sources)
     trained_on = dict.fromkeys(str(source["trained_on"]) for source in sources if "trained_on" in source)
     public = all(source.get("public") for source in sources)
-    return what | {"licence": "; ".join(licences), "public": public} | (
-        {"trained_on": "; ".join(trained_on)} if trained_on else {}
+    return (
+        what
+        | {"licence": "; ".join(licences), "public": public}
+        | ({"trained_on": "; ".join(trained_on)} if trained_on else {})
     )
 
 

@@ -170,7 +170,9 @@ def _check_joined(name: str) -> None:
     """Raise `UnknownBackbone` unless a name joins two or more different backbones that there are."""
     parts = side_by_side(name)
     if "" in parts:
-        raise UnknownBackbone(f"--backbone {name}: a name is missing beside a +. Wanted {JOINED.join(list(EMBEDDED)[:2])}.")
+        raise UnknownBackbone(
+            f"--backbone {name}: a name is missing beside a +. Wanted {JOINED.join(list(EMBEDDED)[:2])}."
+        )
     if doubled := [part for part in dict.fromkeys(parts) if parts.count(part) > 1]:
         raise UnknownBackbone(f"--backbone {name} names {doubled[0]} twice: its features would be there twice.")
     if own := [part for part in parts if part in OWN_ARCHITECTURES]:

@@ -446,7 +446,7 @@ class Classifier:
     def engine_note(self) -> str:
         """Return how the engine here differs from the one the classifier was scored with; empty if it does not."""
         here = serving_kind(self.backbone, self.engine, device=self.device)
-        if here == self.engine:
+        if replace(here, alone=self.engine.alone) == self.engine:
             return ""
         return f"Scored with {self.engine}, predicting with {here}: probabilities may differ a little."
 

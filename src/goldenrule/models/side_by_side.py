@@ -44,7 +44,7 @@ class SideBySide(torch.nn.Module):
     def forward_head(self, maps: torch.Tensor, pre_logits: bool = True) -> torch.Tensor:  # noqa: ARG002
         """Return the pooled features of all, (batch, features)."""
         channels = [int(network.num_features) for network in self.networks]  # type: ignore[arg-type]
-        parts = zip(self.networks, maps.split(channels, dim=1), strict=True)
+        parts = zip(self.networks, torch.split(maps, channels, dim=1), strict=True)
         return torch.cat([network.forward_head(part, pre_logits=True) for network, part in parts], dim=1)  # type: ignore[operator]
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
