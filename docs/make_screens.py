@@ -1,4 +1,7 @@
-"""Make docs/reference/screens.md and its pictures again, the last screen of every command: python docs/make_screens.py.
+"""Make docs/reference/screens.md and its pictures again, the last screen of every command.
+
+python docs/make_screens.py
+python docs/make_screens.py --before CLONE    count the lines of an earlier commit, cloned to CLONE, instead
 
 Every command runs on the demo's textiles (conformal-clip-data, MIT), which may be shown. What it prints is drawn as it
 stands in a terminal of 100 columns, and photographed in Chromium. The table counts the lines.
@@ -6,8 +9,10 @@ stands in a terminal of 100 columns, and photographed in Chromium. The table cou
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
+import json
 import os
 import shlex
 import shutil
@@ -24,6 +29,7 @@ from goldenrule.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 PAGE, SCREENS = ROOT / "docs" / "reference" / "screens.md", ROOT / "docs" / "images" / "screens"
+LINES_BEFORE = ROOT / "docs" / "reference" / "screens_before.json"
 COLUMNS = 100
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 RUN, PHOTOS, FEW = "demo/runs/textiles", "demo/textiles", "few"
@@ -58,6 +64,17 @@ WAITING = {"serve": f"serve {RUN} --port 8000", "review": f"review {RUN} --port 
 """Commands that print a line and go on until they are stopped."""
 BEFORE = {"compare-runs": f"fit {PHOTOS} --quick --backbone efficientnet_lite1 --views 0 --out runs/lite1"}
 """What a command wants to be there."""
+
+
+SAME = "demo fit evaluate audit split show-augment report explain learning-curve train lr-find summary submit lesson"
+EARLIER = {name: COMMANDS[name] for name in [*SAME.split(), "doctor", "share", "cache"]} | {
+    "predict": f"predict {RUN} {FEW}/global -o predictions.csv",
+    "labels": f"insight {RUN} --top 5",
+    "compare-runs": f"compare {RUN} runs/lite1",
+    "tune": f"search {FEW} --trials 8",
+    "compare-models": f"compare {FEW} -m efficientnet -m original -t transfer_learning -t fromzero --epochs 2",
+}
+"""The same work in the words of the commit before the terminal was made short; its demo fitted digits."""
 
 
 def printed(said: str) -> str:
@@ -114,31 +131,61 @@ def photographed(pictures: dict[str, str]) -> None:
 
 def page_of(texts: dict[str, str]) -> str:
     """Return the page: a table of lines, then every screen."""
-    rows = "".join(f"| [`{name}`](#{name}) | {len(text.splitlines())} |\n" for name, text in texts.items())
+    earlier = json.loads(LINES_BEFORE.read_text())
+    lines, commit = earlier["lines"], earlier["commit"]
+    rows = "".join(
+        f"| [`{name}`](#{name}) | {lines.get(name, '-')} | {len(text.splitlines())} |\n" for name, text in texts.items()
+    )
     shown = "".join(
         f"\n## {name}\n\n![The last screen of goldenrule {name}](../images/screens/{name}.png)\n" for name in texts
     )
     return (
         "# What every command prints\n\nMade by `python docs/make_screens.py`, on the demo's textiles. Progress is "
-        f"not shown: it is gone when a command ends.\n\n| command | lines |\n|---|---|\n{rows}{shown}"
+        'not shown: it is gone when a command ends. "Before" is the same work by an earlier commit '
+        f"({commit}).\n\n| command | lines before | lines now |\n|---|---|---|\n{rows}{shown}"
     )
 
 
-LINES_BEFORE: dict[str, int] = {}
-"""So many lines they printed on the same images before the terminal was made short, at commit BEFORE_COMMIT."""
-if __name__ == "__main__":
+def lines_before(clone: Path) -> dict[str, int]:
+    """Return how many lines each command of an earlier commit prints on the same images."""
+    printed(COMMANDS["demo"])
+    few_images()
+    os.environ["PYTHONPATH"] = str(clone / "src")
+    os.environ["GOLDENRULE_CACHE"] = "cache_before"
+    shutil.rmtree(RUN)
+    printed(f"fit {PHOTOS} --quick --out {RUN}")
+    printed(BEFORE["compare-runs"])
+    return {name: len(printed(words).splitlines()) for name, words in EARLIER.items()}
+
+
+def main() -> None:
+    """Make the page, or count the lines of an earlier commit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", metavar="CLONE", type=lambda path: Path(path).resolve())
+    clone: Path | None = parser.parse_args().before
     assert COMMANDS.keys() | WAITING.keys() == typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
-    SCREENS.mkdir(parents=True, exist_ok=True)
-    found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
         os.environ["GOLDENRULE_CACHE"] = "cache"
+        if clone is not None:
+            commit = subprocess.run(
+                ["git", "-C", clone, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True, check=True
+            ).stdout.strip()
+            found = {"commit": commit, "lines": lines_before(clone)}
+            LINES_BEFORE.write_text(json.dumps(found, indent=1) + "\n")
+            return
+        texts: dict[str, str] = {}
         for name, words in COMMANDS.items():
             if name in BEFORE:
                 printed(BEFORE[name])
-            found[name] = printed(words).replace(f"{place}/", "")
+            texts[name] = printed(words).replace(f"{place}/", "")
             if name == "demo":
                 few_images()
-        found |= {name: begun(words).replace(f"{place}/", "") for name, words in WAITING.items()}
-    photographed({name: drawn((COMMANDS | WAITING)[name], text) for name, text in found.items()})
-    PAGE.write_text(page_of(found), encoding="utf-8")
-    print(f"Written: {PAGE} and {len(found)} pictures in {SCREENS}")
+        texts |= {name: begun(words).replace(f"{place}/", "") for name, words in WAITING.items()}
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    photographed({name: drawn((COMMANDS | WAITING)[name], text) for name, text in texts.items()})
+    PAGE.write_text(page_of(texts), encoding="utf-8")
+    print(f"Written: {PAGE} and {len(texts)} pictures in {SCREENS}")
+
+
+if __name__ == "__main__":
+    main()

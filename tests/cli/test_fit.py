@@ -98,6 +98,12 @@ def test_a_folder_with_a_space_can_be_copied_from_what_comes_next(fitted: Any) -
     assert {shlex.split(step)[2] for step in steps} == {"runs/my photos"}
 
 
+def test_commands_name_the_run_where_it_lies_and_in_a_page_that_may_be_shared_without_the_path(fitted: Any) -> None:
+    elsewhere = replace(fitted, folder=Path("/somewhere/my run"))
+    assert {shlex.split(step)[2] for step in next_steps(elsewhere)} == {"/somewhere/my run"}
+    assert {shlex.split(step)[2] for step in next_steps(elsewhere, shared=True)} == {"my run"}
+
+
 def test_labels_may_stand_in_a_table(command: Command, small_photos: Path, tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     lines = ["number,animal", "nowhere,cats"]

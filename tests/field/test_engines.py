@@ -22,6 +22,7 @@ from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
+from goldenrule.deploy.bulk import predict_files
 from goldenrule.engines import EngineKind
 from goldenrule.features.cache import stored
 from goldenrule.features.extractor import FeatureExtractor, bank_for
@@ -90,6 +91,27 @@ def test_a_run_is_looked_into_by_the_engine_that_its_features_are_kept_under(
         )
     elsewhere = reopened(tmp_path / "run")  # on a machine that has no such device
     assert (elsewhere.device, elsewhere.kind.name) == ("cpu", "openvino")
+
+
+def test_a_classifier_predicts_on_the_device_it_is_loaded_for(
+    cache: Path, picture_folder: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cpu:0` stands for a device that is not the default one: PyTorch runs it, and says the same within rounding."""
+    photos = picture_folder()
+    quick_fit(photos, options=FitOptions(views=0), out=tmp_path / "run")
+    usual = Classifier.load(tmp_path / "run")
+    with pytest.raises(OptionError, match="device=cuda:99"):
+        Classifier.load(tmp_path / "run", device="cuda:99")
+    for module in ("models.graphs.compiled", "models.classifier"):
+        monkeypatch.setattr(f"goldenrule.{module}.check_device", lambda device: device)
+    other = Classifier.load(tmp_path / "run", device="cpu:0")
+    assert "predicting with torch" not in usual.engine_note()
+    assert "predicting with torch" in other.engine_note()
+    found = [predict_files(one, [photos], out=tmp_path / "rows.csv") for one in (usual, other)]
+    assert found[1].went_on == 0  # rows of another device are not gone on from
+    assert found[0].counts == found[1].counts
+    here, there = (one.predict(photos).probabilities for one in (usual, other))
+    np.testing.assert_allclose(here, there, atol=1e-2)
 
 
 BUILT_FOR_A_SIZE = (

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from PIL import Image
 
 from goldenrule.core.errors import EXTRAS, FormatError, MissingExtra
 from goldenrule.core.progress import Silent
+from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.sources.given_pictures import readers_of
 from goldenrule.engines import openvino
+from goldenrule.features.extractor import bank_for
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs import compiled as compiled_module
@@ -328,19 +331,29 @@ def test_one_picture_has_the_bits_that_it_has_in_a_batch(saved: Path, picture_fo
     np.testing.assert_array_equal(np.concatenate(alone), together)
 
 
-def test_a_network_whose_pictures_alone_have_other_bits_is_run_in_batches(
+def test_a_network_whose_pictures_alone_have_other_bits_runs_every_picture_alone(
     saved: Path, picture_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a batch too, and its features are kept under another key."""
     whole = compiled_module._made_here
 
     def doubtful(*arguments: object) -> tuple[Path, dict[str, object]]:
         folder, check = whole(*arguments)  # type: ignore[arg-type]
         return folder, {**check, "alone": {"fp32": False, "bf16": False}}
 
-    monkeypatch.setattr(compiled_module, "_made_here", doubtful)
+    files = sorted(picture_folder(each=12).rglob("*.png"))
     classifier = Classifier.load(saved)
-    classifier.predict(next(picture_folder(each=1).rglob("*.png")))
-    assert {engine.batch_size for engine in classifier._engines.values()} == {openvino.BATCH_SIZE}
+    usual = engine_kind(classifier.backbone)
+    monkeypatch.setattr(compiled_module, "_made_here", doubtful)
+    together = classifier.predict(files).logits
+    alone = [classifier.predict(file).logits for file in files]
+    assert {engine.batch_size for engine in classifier._engines.values()} == {1, openvino.BATCH_SIZE}
+    assert {engine.kind.alone for engine in classifier._engines.values()} == {True}
+    assert classifier.engine_note() == ""
+    np.testing.assert_array_equal(np.concatenate(alone), together)
+    kinds = {replace(usual, alone=False), engine_kind(classifier.backbone)}
+    keys = {bank_for(classifier.backbone.spec, kind, PLAIN).name for kind in kinds}
+    assert len(keys) == 2
 
 
 def test_a_graph_is_whole_before_it_is_copied(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ CustomBackbone = Annotated[
 ]
 
 
-def loaded(run: Path, head: str, backbone: str) -> Classifier:
-    """Return the classifier of a run, made with these functions where they are named."""
+def loaded(run: Path, head: str, backbone: str, device: str = "cpu") -> Classifier:
+    """Return the classifier of a run, made with these functions where they are named, to predict on a device."""
     from goldenrule.models.classifier import Classifier
     from goldenrule.models.custom import maker_from_file
 
@@ -31,4 +31,5 @@ def loaded(run: Path, head: str, backbone: str) -> Classifier:
         run,
         head=maker_from_file("head", head) if head else None,
         backbone=maker_from_file("backbone", backbone) if backbone else None,
+        device=device,
     )

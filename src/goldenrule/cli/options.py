@@ -335,6 +335,7 @@ def _info(name: str, option: Option, type_: type, default: Any, *, checked: bool
 LABELS = only("folder", "exclude", "labels_from", "rename", "rename_file", "csv", "id", "label", "separator")
 """Where images lie and what their labels are, for commands to which splits, groups and folds are nothing."""
 Threads = Annotated[int | None, of(FitOptions, "threads")]
+Device = Annotated[str, of(FitOptions, "device")]
 Exclude = Annotated[list[str] | None, of(ImageSource, "exclude")]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)]
 FinishedRun = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]

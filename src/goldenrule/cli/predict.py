@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Exclude, Files, Numbers, Run, Threads, Verbose, command, output
+from goldenrule.cli.options import Device, Exclude, Files, Numbers, Run, Threads, Verbose, command, output
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def predict(
     custom_head: CustomHead = "",
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
+    device: Device = "cpu",
     verbose: Verbose = False,
 ) -> Numbers:
     """Predict the class of images; a row per image, also for those that can't be read."""
@@ -74,7 +75,7 @@ def predict(
 
     if out == Path("-"):
         out = Path("/dev/stdout")
-    classifier = loaded(run, custom_head, custom_backbone)
+    classifier = loaded(run, custom_head, custom_backbone, device)
     result = predict_files(
         classifier,
         images,

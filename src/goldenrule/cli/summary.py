@@ -54,7 +54,7 @@ def show(found: NetworkSummary, console: Console) -> None:
     from rich.table import Table
 
     from goldenrule.core.console import Text
-    from goldenrule.models.catalog import EMBEDDED
+    from goldenrule.models.catalog import is_embedded
 
     layers = Table(box=box.SIMPLE_HEAD, title=found.name, title_justify="left")
     for heading in ("layer", "kind", "output", "parameters", "group"):
@@ -78,7 +78,7 @@ def show(found: NetworkSummary, console: Console) -> None:
     for name, value in rows.items():
         facts.add_row(name, Text(value, overflow="fold"))
     console.print(facts)
-    way = "transfer_learning" if found.name in EMBEDDED else "fromzero"
+    way = "transfer_learning" if is_embedded(found.name) else "fromzero"
     console.print(Text(f"Train it: goldenrule train FOLDER -m {found.name} -t {way}"), soft_wrap=True)
 
 

@@ -302,6 +302,7 @@ def _resumed(work: _Work, out: Path, made: RowFormat, exclude: list[str]) -> Non
     """Predict to a file; go on behind the rows that an earlier command has written."""
     about = {
         "classifier": identity_of(work.classifier),
+        "device": work.classifier.device,
         "rules": as_json(work.rules),
         "format": made.name,
         "images": list(work.pictures.arguments),

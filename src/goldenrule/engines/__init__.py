@@ -23,13 +23,15 @@ Tag = TypeVar("Tag")
 class EngineKind:
     """Which engine at which effective precision, and where it runs: a part of every feature cache's key.
 
-    The device belongs to it, so that a kind alone says what to run: nothing else can be compiled for its key.
+    The device belongs to it, so that a kind alone says what to run: nothing else can be compiled for its key. With
+    `alone` each picture is run by itself: on processors where its bits would depend on a batch's size (law 3).
     """
 
     name: Literal["openvino", "torch"]
     precision: Precision
     version: Name
     device: Name = field(default="cpu", metadata=IF_OTHERWISE)
+    alone: bool = field(default=False, metadata=IF_OTHERWISE)
 
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"

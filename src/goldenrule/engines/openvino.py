@@ -6,8 +6,9 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from goldenrule.engines import EngineKind, Precision, Tag
 if TYPE_CHECKING:
     import torch
 
-BATCH_SIZE = 16
+BATCH_SIZE, MOST_STREAMS = 16, 8
 
 
 def imported() -> Any:
@@ -82,50 +83,67 @@ def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
 class OpenVinoEngine:
     """A backbone compiled for this machine at an explicit precision, which is read back."""
 
-    def __init__(self, path: Path, precision: Precision, *, threads: int, batch_size: int | None = None) -> None:
-        """Compile a graph at its own batch size, or at another one: then each batch is one thread's.
+    def __init__(
+        self, path: Path, precision: Precision, *, threads: int, batch_size: int | None = None, alone: bool = False
+    ) -> None:
+        """Compile a graph for batches of its own size or another; with `alone` each picture of one is run by itself.
 
-        With several threads a batch, its bits could depend on among how many it is shared.
+        A picture by itself is one thread's: with several, its bits could depend on among how many it is shared.
         """
-        streams = max(1, min(threads, 8))
-        threads = threads if batch_size is None else streams
+        graph = core().read_model(path)
+        own, *shape = graph.input(0).shape
+        self.batch_size = batch_size or int(own)
+        self._rows = 1 if alone else self.batch_size
+        self._streams = threads if self._rows == 1 else max(1, min(threads, MOST_STREAMS))
         options = {
             "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
             "INFERENCE_NUM_THREADS": str(threads),
-            "NUM_STREAMS": str(streams),
+            "NUM_STREAMS": str(self._streams),
         }
-        graph = core().read_model(path)
-        if batch_size is not None:
-            _, *shape = graph.input(0).shape
-            graph.reshape([batch_size, *shape])
+        if self._rows != own:
+            graph.reshape([self._rows, *shape])
         self._model = core().compile_model(graph, "CPU", options)
-        effective = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.kind = EngineKind(name="openvino", precision="bf16" if effective == "bf16" else "fp32", version=version())
-        self.batch_size = int(self._model.input(0).shape[0])
-        self._streams = streams
+        found = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        effective: Precision = "bf16" if found == "bf16" else "fp32"
+        self.kind = EngineKind(name="openvino", precision=effective, version=version(), alone=alone)
 
     def run(
         self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
     ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
-        """See `Engine.run`: one batch in flight per stream. Several threads may run one engine."""
+        """See `Engine.run`: one request in flight per stream. Several threads may run one engine."""
         idle = deque(self._model.create_infer_request() for _ in range(self._streams))
-        busy: deque[tuple[Tag, Any]] = deque()
+        busy: deque[_Running[Tag]] = deque()
         try:
             for tag, pixels in batches:
-                if not idle:
-                    yield self._finish(busy, idle)
-                request = idle.popleft()
-                request.start_async({0: pixels}, share_inputs=True)
-                busy.append((tag, request))
+                rows: list[npt.NDArray[np.float32]] = []
+                for start in range(0, len(pixels), self._rows):
+                    if not idle:
+                        yield from self._finish(busy, idle)
+                    request, part = idle.popleft(), pixels[start : start + self._rows]
+                    request.start_async({0: part}, share_inputs=True)
+                    busy.append(_Running(tag, request, part, rows, of=len(pixels) // self._rows))
             while busy:
-                yield self._finish(busy, idle)
+                yield from self._finish(busy, idle)
         finally:
-            for _, request in busy:
-                request.wait()
+            for one in busy:
+                one.request.wait()
 
-    def _finish(self, busy: deque[tuple[Tag, Any]], idle: deque[Any]) -> tuple[Tag, npt.NDArray[np.float32]]:
-        tag, request = busy.popleft()
-        request.wait()
-        features = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-        idle.append(request)
-        return tag, features
+    def _finish(self, busy: deque[_Running[Tag]], idle: deque[Any]) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
+        """Wait for the request that was begun first; yield its batch where it was the last one of it."""
+        one = busy.popleft()
+        one.request.wait()
+        one.rows.append(np.array(one.request.get_output_tensor(0).data, dtype=np.float32))
+        idle.append(one.request)
+        if len(one.rows) == one.of:
+            yield one.tag, np.concatenate(one.rows) if one.of > 1 else one.rows[0]
+
+
+@dataclass(slots=True, eq=False)
+class _Running(Generic[Tag]):
+    """A request in flight with its input, and the rows of its batch that are there, of so many requests."""
+
+    tag: Tag
+    request: Any
+    pixels: npt.NDArray[np.float32]
+    rows: list[npt.NDArray[np.float32]]
+    of: int

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import torch
 import torchvision
 
-from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, check_known
+from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, check_known, side_by_side
 from goldenrule.models.original import IMAGENET_MEAN, IMAGENET_STD, Original
+from goldenrule.models.side_by_side import SideBySide
 
 
 class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision has no types
@@ -49,12 +50,17 @@ class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision 
 def architecture(name: str, *, seed: int | None = None, size: int | None = None) -> torch.nn.Module:
     """Return a network in eval mode, its weights drawn under a seed; nobody else's draws change (law 4).
 
-    `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`; anything else, an address too, is `UnknownBackbone`.
-    Without a seed the weights are to be replaced. `size` in px builds it for another side of the input.
+    `name` is embedded, one of timm's, or of `OWN_ARCHITECTURES`, or joins several of timm's by "+"; anything else, an
+    address too, is `UnknownBackbone`. Without a seed the weights are to be replaced. `size` in px builds it for another
+    side of the input.
     """
     import timm
 
     check_known(name)
+    if len(parts := side_by_side(name)) > 1:
+        seeds = [None if seed is None else seed + number for number in range(len(parts))]
+        networks = [architecture(part, seed=its, size=size) for part, its in zip(parts, seeds, strict=True)]
+        return SideBySide(networks).eval().requires_grad_(False)
     other: dict[str, Any] = {} if size is None else {"img_size": size}
     with torch.random.fork_rng(devices=[]):
         if seed is not None:

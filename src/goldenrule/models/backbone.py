@@ -7,7 +7,7 @@ From then on its features are had without importing torch or timm.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,15 @@ from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import IF_OTHERWISE, Count, Digest, Name, as_json, from_json
 from goldenrule.data.pictures.deep_pixels import Levels
 from goldenrule.data.pictures.preprocess import Preprocessing
-from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, ORIGINAL_VERSION, canonical_name, check_known
+from goldenrule.models.catalog import (
+    DEFAULT_BACKBONE,
+    EMBEDDED,
+    JOINED,
+    ORIGINAL_VERSION,
+    canonical_name,
+    check_known,
+    side_by_side,
+)
 from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
 from goldenrule.models.layer_groups import layer_groups
 from goldenrule.storage.cache_folder import cache_folder
@@ -42,8 +50,9 @@ Tap = Literal["pooled", "boundary"]
 """The depth at which activations are kept: pooled features, or what flows into the late layers."""
 CustomPooling = Literal["average", "none"]
 """Of a backbone of the user's own: its maps are averaged, or it gives features already."""
-NETWORK_NAME = re.compile(r"custom [^\s]+|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
-"""What a classifier may name as its network: one of timm's with or without a tag, or what a function makes."""
+_TIMM_NAME = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?"
+NETWORK_NAME = re.compile(rf"custom [^\s]+|{_TIMM_NAME}(\+{_TIMM_NAME})*")
+"""What a classifier may name as its network: one of timm's with or without a tag, several, or what a function makes."""
 FORMAT = 1
 
 
@@ -120,7 +129,8 @@ def backbone(
 ) -> Backbone:
     """Return a prepared backbone, from the cache where it was prepared before.
 
-    `name` is embedded, a family's, or one of timm's; `weights` a .safetensors or .pth file with timm's names, else the
+    `name` is embedded, a family's, or one of timm's, or joins several by "+": their features lie side by side then.
+    `weights` a .safetensors or .pth file with timm's names, else the
     packaged weights or the hub's; with `drawn` random ones, drawn under that seed, to train from scratch. `size` is
     another input side in px than the weights were trained at. `squish` shows it the whole picture, brought to a square,
     instead of a centre crop. `decoding="scaled"` decodes large JPEGs at a fraction of their size (`decode.decode`).
@@ -137,10 +147,8 @@ def backbone(
 
         check_file(weights)
         origin = f"file {file_digest(weights)}"
-    elif name in EMBEDDED:
-        origin = f"package {file_digest(EMBEDDED[name].weights_file())}"
     else:
-        origin = f"hub {name}"
+        origin = JOINED.join(_origin(part) for part in side_by_side(name))
     if size is not None:
         Preprocessing(size=size)  # says at once what is wrong with it
     key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
@@ -155,6 +163,11 @@ def backbone(
     prepared = cached(folder)
     assert prepared is not None
     return _looking(prepared, squish, decoding, levels)
+
+
+def _origin(name: str) -> str:
+    """Return where the learned weights of one network come from, as its key in the cache knows it."""
+    return f"package {file_digest(EMBEDDED[name].weights_file())}" if name in EMBEDDED else f"hub {name}"
 
 
 def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:
@@ -294,8 +307,7 @@ def _prepare(
     from goldenrule.models.pooling import Flattened
     from goldenrule.models.weights import load_into
 
-    embedded = EMBEDDED.get(name)
-    timm_name = embedded.timm_name if embedded else name
+    timm_name = JOINED.join(EMBEDDED[part].timm_name if part in EMBEDDED else part for part in side_by_side(name))
     if drawn is not None:
         source: Mapping[str, Any] = {
             "from": f"drawn by PyTorch under the seed {drawn}",
@@ -350,10 +362,27 @@ def _weights(name: str, weights: Path | None) -> tuple[State, Mapping[str, Any]]
 
     if weights is not None:
         return reading.read_state(weights), {"from": f"file {weights.name}", "licence": "as you know it"}
+    if len(parts := side_by_side(name)) > 1:
+        each = [_weights(part, None) for part in parts]
+        joined = {f"networks.{n}.{key}": value for n, (state, _) in enumerate(each) for key, value in state.items()}
+        return joined, _joined_source([source for _, source in each])
     if name in EMBEDDED:
         return reading.embedded_state(name), EMBEDDED[name].source()
     source = {"from": f"timm hub {name}", "licence": "see the model's page on the hub", "public": True}
     return reading.hub_state(name), source
+
+
+def _joined_source(sources: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return where several weights come from; their licences, each once."""
+    what = {"from": "; ".join(str(source["from"]) for source in sources)}
+    licences = dict.fromkeys(str(source["licence"]) for source in sources)
+    trained_on = dict.fromkeys(str(source["trained_on"]) for source in sources if "trained_on" in source)
+    public = all(source.get("public") for source in sources)
+    return (
+        what
+        | {"licence": "; ".join(licences), "public": public}
+        | ({"trained_on": "; ".join(trained_on)} if trained_on else {})
+    )
 
 
 def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
@@ -366,8 +395,9 @@ def _preprocessing(model: Any, name: str, size: int | None) -> Preprocessing:
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
-    if name in EMBEDDED:
-        preprocessing = replace(preprocessing, size=EMBEDDED[name].size, crop_fraction=EMBEDDED[name].crop_fraction)
+    if embedded := [EMBEDDED[part] for part in side_by_side(name) if part in EMBEDDED]:
+        largest = max(embedded, key=lambda one: one.size)
+        preprocessing = replace(preprocessing, size=largest.size, crop_fraction=largest.crop_fraction)
     return replace(preprocessing, size=size) if size is not None else preprocessing
 
 

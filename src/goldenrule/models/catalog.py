@@ -12,6 +12,8 @@ from goldenrule.core.errors import OptionError, UnknownBackbone, WeightsUnavaila
 DEFAULT_BACKBONE = "efficientnet_lite0"
 AUTO = "auto"
 """The name that stands for a choice among several."""
+JOINED = "+"
+"""What stands between the names of backbones that look at a picture side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ FAMILIES = {
     "xception": "legacy_xception",
     "convnext": "convnext_tiny",
     "vit": "vit_small_patch16_224",
+    **{f"lite{number}": f"efficientnet_lite{number}" for number in (0, 1, 2)},
 }
 """What the bare name of a family stands for: the embedded one where there is one, else the one that is about as large
 as ResNet-50, or the network that the family's paper is about."""
@@ -87,12 +90,30 @@ def canonical_name(name: str) -> str:
 
     >>> canonical_name("tf_efficientnet_lite0"), canonical_name("resnet"), canonical_name("resnet18")
     ('efficientnet_lite0', 'resnet50', 'resnet18')
+    >>> canonical_name("lite0+lite1")
+    'efficientnet_lite0+efficientnet_lite1'
     """
+    if JOINED in name:
+        return JOINED.join(canonical_name(part.strip()) for part in name.split(JOINED))
     name = FAMILIES.get(name, name)
     for short, embedded in EMBEDDED.items():
         if name == embedded.timm_name:
             return short
     return name
+
+
+def side_by_side(name: str) -> tuple[str, ...]:
+    """Return the backbones that a name joins, "lite0+lite1"; of one backbone its name.
+
+    >>> side_by_side("efficientnet_lite0+resnet18"), side_by_side("resnet18")
+    (('efficientnet_lite0', 'resnet18'), ('resnet18',))
+    """
+    return tuple(name.split(JOINED))
+
+
+def is_embedded(name: str) -> bool:
+    """Return whether the weights of a backbone, or of all that its name joins, come with the installation."""
+    return all(part in EMBEDDED for part in side_by_side(name))
 
 
 def named_candidates(name: str) -> tuple[str, ...]:
@@ -118,6 +139,9 @@ def check_known(name: str) -> None:
     Only names that are registered pass, so that none asks the network or reads a folder: timm takes "hf-hub:..." and
     "local-dir:..." for networks too.
     """
+    if JOINED in name:
+        _check_joined(name)
+        return
     if name in EMBEDDED or name in OWN_ARCHITECTURES:
         return
     if ":" in name or "/" in name:
@@ -140,3 +164,18 @@ def check_known(name: str) -> None:
         f"There is no backbone {name!r}. {hint} Embedded, with weights: {', '.join(EMBEDDED)}; "
         "any other timm name takes --weights FILE or the Hugging Face hub."
     )
+
+
+def _check_joined(name: str) -> None:
+    """Raise `UnknownBackbone` unless a name joins two or more different backbones that there are."""
+    parts = side_by_side(name)
+    if "" in parts:
+        raise UnknownBackbone(
+            f"--backbone {name}: a name is missing beside a +. Wanted {JOINED.join(list(EMBEDDED)[:2])}."
+        )
+    if doubled := [part for part in dict.fromkeys(parts) if parts.count(part) > 1]:
+        raise UnknownBackbone(f"--backbone {name} names {doubled[0]} twice: its features would be there twice.")
+    if own := [part for part in parts if part in OWN_ARCHITECTURES]:
+        raise UnknownBackbone(f"--backbone {name}: {own[0]} stands alone. Wanted timm's networks beside each other.")
+    for part in parts:
+        check_known(part)

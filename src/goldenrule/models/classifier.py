@@ -32,7 +32,7 @@ from goldenrule.engines.openvino import BATCH_SIZE
 from goldenrule.metrics import OODDetector, Predictions, PredictionSets, Task, Thresholds
 from goldenrule.models.backbone import Backbone, BackboneSpec, from_files
 from goldenrule.models.classifier_json import SCHEMA_VERSION, ClassifierJson, OODDetectorJson
-from goldenrule.models.graphs.compiled import available_threads, carry_graph, serving_engine, serving_kind
+from goldenrule.models.graphs.compiled import available_threads, carry_graph, check_device, serving_engine, serving_kind
 from goldenrule.models.heads import Head, head_from_tensors
 from goldenrule.models.seen import Odd, Seen, seen_in_blocks
 from goldenrule.storage.files import atomic_folder, no_run_but, write_json
@@ -74,6 +74,7 @@ class Classifier:
     ood_detector: OODDetector | None = None
     calibration: Mapping[str, Any] | None = None  # a record of what the head's weights hold already
     folder: Path | None = field(default=None, repr=False)  # that it was loaded from
+    device: str = field(default="cpu", repr=False)  # that it predicts on
     _engines: dict[tuple[int, bool], Engine] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -317,8 +318,9 @@ class Classifier:
         *,
         head: MakeHead | Maker | None = None,
         backbone: MakeBackbone | Backbone | Maker | None = None,
+        device: str = "cpu",
     ) -> Classifier:
-        """Read a classifier from its folder, or from the folder of the run it belongs to.
+        """Read a classifier from its folder, or from the folder of the run it belongs to, to predict on `device`.
 
         `head` and `backbone` are the functions that make these parts, where they are its owner's own and this
         program has not named them before: no code is run that a classifier names. Every file is compared with the
@@ -369,6 +371,7 @@ class Classifier:
             ood_detector,
             said.calibration,
             path,
+            check_device(device),
         )
 
     @classmethod
@@ -429,7 +432,7 @@ class Classifier:
         wanted = threads, images < BATCH_SIZE
         engine = self._engines.get(wanted)
         if engine is None:
-            kind = serving_kind(self.backbone, self.engine, progress=progress)
+            kind = serving_kind(self.backbone, self.engine, device=self.device, progress=progress)
             engine = serving_engine(self.backbone, kind, images=images, threads=threads)
             for other in [key for key in self._engines if key[0] != threads]:
                 del self._engines[other]
@@ -442,8 +445,8 @@ class Classifier:
 
     def engine_note(self) -> str:
         """Return how the engine here differs from the one the classifier was scored with; empty if it does not."""
-        here = serving_kind(self.backbone, self.engine)
-        if here == self.engine:
+        here = serving_kind(self.backbone, self.engine, device=self.device)
+        if replace(here, alone=self.engine.alone) == self.engine:
             return ""
         return f"Scored with {self.engine}, predicting with {here}: probabilities may differ a little."
 

@@ -19,6 +19,9 @@ def layer_groups(model: Any) -> dict[str, str]:
     """
     from timm.models import group_parameters
 
+    if hasattr(model, "networks"):  # side by side: each has its own
+        each = [(number, layer_groups(network)) for number, network in enumerate(model.networks)]
+        return {f"networks.{number}.{name}": group for number, groups in each for name, group in groups.items()}
     try:
         numbers = group_parameters(model, model.group_matcher(coarse=True), reverse=True)
     except (AttributeError, AssertionError):

@@ -14,7 +14,7 @@ from goldenrule.core.errors import OptionError
 from goldenrule.core.option import HeadKind
 from goldenrule.core.schema import as_json
 from goldenrule.models.backbone import Backbone, backbone, pooling_for
-from goldenrule.models.catalog import EMBEDDED, OWN_ARCHITECTURES, canonical_name
+from goldenrule.models.catalog import OWN_ARCHITECTURES, canonical_name, is_embedded, side_by_side
 from goldenrule.models.cost import multiply_adds
 from goldenrule.models.heads import fresh_head
 
@@ -89,7 +89,7 @@ def summary(
             f"--classes {classes} --depth {depth}: wanted 2 to {MOST_CLASSES:,} classes, and a depth of 1 or more."
         )
     name = canonical_name(name)
-    learned = weights is not None or name in EMBEDDED
+    learned = weights is not None or is_embedded(name)
     pretrained = backbone(name, weights=weights, size=size, pooling=pooling_for(head), drawn=None if learned else 0)
     spec = pretrained.spec
     on_top = fresh_head(head, features=spec.features, classes=classes, draws=np.random.default_rng(0))
@@ -123,6 +123,9 @@ def origin_of(name: str) -> dict[str, str]:
     if name in OWN_ARCHITECTURES:
         file = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
         return {"from": f"torchvision, by --weights FILE: {file}", "licence": "BSD-3-Clause (torchvision)"}
+    if len(parts := side_by_side(name)) > 1:
+        each = [origin_of(part) for part in parts if not is_embedded(part)]
+        return {key: "; ".join(dict.fromkeys(one[key] for one in each)) for key in ("from", "licence")}
     import timm
 
     config = timm.get_pretrained_cfg(name)

@@ -122,7 +122,7 @@ def report_content(result: FitResult) -> ReportContent:
         environment=environment(),
         findings=result.findings,
         image=_reader(result),
-        next_steps=next_steps(result),
+        next_steps=next_steps(result, shared=True),
         live=result.live,
         bases={split: result.basis(split) for split in result.scored},
         sets=result.about_sets(),
@@ -171,13 +171,13 @@ def _labels(result: FitResult) -> SuspectedLabelErrors | None:
     return SuspectedLabelErrors(images=len(issues), suspected=len(doubted), first=first)
 
 
-def next_steps(result: FitResult) -> tuple[str, ...]:
+def next_steps(result: FitResult, *, shared: bool = False) -> tuple[str, ...]:
     """Return the commands that follow, as a shell takes them.
 
-    The report goes with its page wherever that goes: a run's folder that was not named from here is its name alone.
+    In a page that may be `shared` a run's folder that was not named from here is its name alone.
     """
-    inside = not result.folder.is_absolute() and ".." not in result.folder.parts
-    run = in_shell(result.folder if inside else result.folder.name)
+    outside = result.folder.is_absolute() or ".." in result.folder.parts
+    run = in_shell(result.folder.name if shared and outside else result.folder)
     return (
         f"goldenrule predict {run} NEW_PHOTOS -o predictions.csv",
         f"goldenrule predict {run} NEW_PHOTOS --min-confidence 0.9",

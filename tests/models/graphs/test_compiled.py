@@ -44,7 +44,7 @@ def test_the_comparison_with_pytorch_is_kept_and_not_made_again(cache, monkeypat
 def test_the_fastest_engine_whose_features_agree_with_pytorch_is_chosen(cache, monkeypatch, cosine, kind):
     monkeypatch.setattr(openvino, "best_precision", lambda: "bf16" if "bf16" in cosine else "fp32")
     (file,) = checks(cache)
-    file.write_text(json.dumps({"cosine": cosine, "photos": 16}))
+    file.write_text(json.dumps({"cosine": cosine, "alone": dict.fromkeys(cosine, True), "photos": 16}))
     seal(file.parent)
     found = engine_kind(backbone())
     assert (found.name, found.precision) == kind
@@ -61,7 +61,9 @@ def test_the_fastest_engine_whose_features_agree_with_pytorch_is_chosen(cache, m
 def test_a_classifier_is_served_with_the_engine_it_was_scored_with(cache, monkeypatch, scored_with, here):
     monkeypatch.setattr(openvino, "best_precision", lambda: "bf16")
     (file,) = checks(cache)
-    file.write_text(json.dumps({"cosine": {"bf16": 0.99, "fp32": 1.0}, "photos": 16}))
+    file.write_text(
+        json.dumps({"cosine": {"bf16": 0.99, "fp32": 1.0}, "alone": {"bf16": True, "fp32": True}, "photos": 16})
+    )
     seal(file.parent)
     name, precision = scored_with
     found = serving_kind(backbone(), EngineKind(name=name, precision=precision, version="old"))
@@ -72,7 +74,7 @@ def test_a_classifier_is_served_with_the_engine_it_was_scored_with(cache, monkey
 def test_where_that_engine_does_not_run_the_best_one_serves(cache, monkeypatch):
     monkeypatch.setattr(openvino, "best_precision", lambda: "fp32")
     (file,) = checks(cache)
-    file.write_text(json.dumps({"cosine": {"fp32": 1.0}, "photos": 16}))
+    file.write_text(json.dumps({"cosine": {"fp32": 1.0}, "alone": {"fp32": True}, "photos": 16}))
     seal(file.parent)
     found = serving_kind(backbone(), EngineKind(name="openvino", precision="bf16", version="1"))
     assert (found.name, found.precision) == ("openvino", "fp32")
@@ -136,6 +138,9 @@ def test_a_device_that_is_not_there_says_which_are():
     assert check_device("cpu") == "cpu"
     with pytest.raises(OptionError, match="Wanted cpu, cuda or mps"):
         check_device("tpu")
+    for name in ("cuda:99", "cuda:x", "cudax"):
+        with pytest.raises(OptionError, match=f"device={name}: PyTorch finds no such device"):
+            check_device(name)
     if not torch.cuda.is_available():
         with pytest.raises(OptionError, match="--device gpu"):
             check_device("gpu")

@@ -111,12 +111,37 @@ def from_folder(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFiles:
-    """Files to predict, as (name to show, path), and what was left out beside them."""
+class FilesOf:
+    """The files of one argument, as (name to show, path): of millions there is a short text each in memory.
 
-    files: list[tuple[str, Path]]
+    `names` are below `folder`; of an argument that is a file itself, `folder` is None and the name its path. `by_path`
+    shows the path instead of the name.
+    """
+
+    names: Sequence[str]
+    folder: Path | None = None
+    by_path: bool = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[tuple[str, Path]]:
+        for name in self.names:
+            path = self.folder / name if self.folder else Path(name).expanduser()
+            yield str(path) if self.by_path else name, path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFiles:
+    """Files to predict, those of each argument in turn, and what was left out beside them."""
+
+    arguments: tuple[FilesOf, ...]
     findings: tuple[Finding, ...] = ()
-    counts: tuple[int, ...] = ()  # files of each path that was given
+
+    @property
+    def files(self) -> list[tuple[str, Path]]:
+        """All of them, as (name to show, path)."""
+        return [each for files in self.arguments for each in files]
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequence[str] = ()) -> list[tuple[str, Path]]:
@@ -133,11 +158,10 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
 
     Raises `SourceError` for a path that leads to nothing, or to a pipe or device, and for a folder without an image.
     """
-    found: list[tuple[str, Path]] = []
+    found: list[FilesOf] = []
     findings: list[Finding] = []
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     idle: list[set[str]] = []
-    ends: list[int] = []
     for argument in paths:
         path = Path(argument).expanduser()
         kind = _kind_of(path)
@@ -145,23 +169,21 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
             files = listing(path, patterns)
             idle.append(set(files.idle))
             lost = [link for link in (*files.broken, *files.loops) if by_name(link.rpartition("/")[2]) == "picture"]
-            below = sorted((*files.pictures, *lost), key=lambda uri: uri.split("/"))
+            below = sorted((*files.pictures, *lost), key=lambda uri: uri.replace("/", "\0"))  # folder by folder
             if not below:
                 raise no_images(files)
-            found += [(uri, path / uri) for uri in below]
+            found.append(FilesOf(names=below, folder=path))
             findings += left_out(replaced(files, idle=()), len(below))
         elif kind is FileKind.FILE:
-            found.append((str(argument), path))
+            found.append(FilesOf(names=(str(argument),)))
         else:
             raise SourceError(f"{path} {_said_of(kind)}: wanted an image or a folder of images.")
-        ends.append(len(found))
-    counts = tuple(end - begin for begin, end in zip([0, *ends], ends, strict=False))
     unused = tuple(pattern for pattern in patterns if all(pattern in one for one in idle))
     if unused:
-        findings += left_out(Listing(root=Path(), idle=unused), len(found))
-    if len({name for name, _ in found}) < len(found):
-        found = [(str(path), path) for _, path in found]
-    return ImageFiles(files=found, findings=tuple(findings), counts=counts)
+        findings += left_out(Listing(root=Path(), idle=unused), sum(map(len, found)))
+    if len(found) > 1 and len({name for files in found for name in files.names}) < sum(map(len, found)):
+        found = [replaced(files, by_path=True) for files in found]
+    return ImageFiles(arguments=tuple(found), findings=tuple(findings))
 
 
 def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:

@@ -20,7 +20,7 @@ from typing import IO
 
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import Finding
-from goldenrule.data.sources.folders import TABLE_ENDINGS, files_to_predict
+from goldenrule.data.sources.folders import TABLE_ENDINGS, FilesOf, files_to_predict
 from goldenrule.data.sources.label_files import read_columns
 from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, by_name, read_picture
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
@@ -56,7 +56,7 @@ class Pictures:
     arguments: tuple[str, ...]
     findings: list[Finding] = field(default_factory=list)
     total: int | None = None
-    known: Mapping[str, Sequence[Picture]] = field(default_factory=dict)  # of folders and files, as they were listed
+    known: Mapping[str, FilesOf] = field(default_factory=dict)  # of folders and files, as they were listed
     _listed: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Picture]:
@@ -65,7 +65,9 @@ class Pictures:
         several = len(self.arguments) > 1
         for one in self.arguments:
             if one in self.known:
-                yield from self.known[one]
+                yield from (
+                    Picture(name, partial(read_picture, path), _stamp(path), path) for name, path in self.known[one]
+                )
             else:
                 yield from (
                     Picture(f"{one}/{each.name}", each.read, each.stamp, each.path) if several else each
@@ -111,7 +113,7 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     findings: list[Finding] = []
     plain = [one for one in words if not is_container(one)]
     known = _known(plain, patterns, findings) if plain else {}
-    total = sum(map(len, known.values())) if len(plain) == len(words) else None
+    total = sum(len(known[one]) for one in plain) if len(plain) == len(words) else None
     found = Pictures(words, findings, total, known)
     for one in words:
         if is_container(one) and one != STDIN and not Path(one).expanduser().exists():
@@ -130,12 +132,11 @@ def is_container(argument: str | os.PathLike[str]) -> bool:
     return not path.exists() and not path.is_symlink() and any(mark in argument for mark in _WILD)
 
 
-def _known(plain: list[str], exclude: Sequence[str], findings: list[Finding]) -> dict[str, list[Picture]]:
-    """Return the pictures of folders and files by argument; names that two would share begin with their arguments."""
+def _known(plain: list[str], exclude: Sequence[str], findings: list[Finding]) -> dict[str, FilesOf]:
+    """Return the files of folders and files by argument; names that two would share begin with their arguments."""
     found = files_to_predict(plain, exclude=exclude)
     findings += found.findings
-    each = iter([Picture(name, partial(read_picture, path), _stamp(path), path) for name, path in found.files])
-    return {one: [next(each) for _ in range(count)] for one, count in zip(plain, found.counts, strict=True)}
+    return dict(zip(plain, found.arguments, strict=True))
 
 
 def _stamp(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +57,29 @@ def _best(check: dict[str, Any]) -> EngineKind:
     """Return OpenVINO in the fastest precision that agrees with PyTorch, else PyTorch."""
     for precision in ("bf16", "fp32"):
         if check["cosine"].get(precision, 0.0) >= LOWEST_COSINE[precision]:
-            return EngineKind(name="openvino", precision=precision, version=ov.version())
+            return _openvino_kind(check, precision)
     from goldenrule.engines.pytorch import torch_kind
 
     return torch_kind()
 
 
-def serving_kind(backbone: Backbone, scored_with: EngineKind, *, progress: Progress | None = None) -> EngineKind:
+def _openvino_kind(check: dict[str, Any], precision: Precision) -> EngineKind:
+    alone = not check["alone"].get(precision, False)
+    return EngineKind(name="openvino", precision=precision, version=ov.version(), alone=alone)
+
+
+def serving_kind(
+    backbone: Backbone, scored_with: EngineKind, *, device: str = "cpu", progress: Progress | None = None
+) -> EngineKind:
     """Return the engine to predict with: the one a classifier was scored with if it runs here, else the best.
 
-    Without PyTorch that is the graph which the classifier carries.
+    Without PyTorch that is the graph which the classifier carries. On another device than the CPU it is PyTorch.
     """
+    device = check_device(device)
+    if device != "cpu":
+        from goldenrule.engines.pytorch import torch_kind
+
+        return torch_kind(device)
     _, check = _made_here_or_carried(backbone, progress or Silent())
     best = _best(check)
     if (best.name, best.precision) == (scored_with.name, scored_with.precision):
@@ -79,22 +90,21 @@ def serving_kind(backbone: Backbone, scored_with: EngineKind, *, progress: Progr
         return torch_kind()
     runs = check["cosine"].get(scored_with.precision, 0.0)
     if best.name == "openvino" and runs >= LOWEST_COSINE[scored_with.precision]:
-        return replace(best, precision=scored_with.precision)
+        return _openvino_kind(check, scored_with.precision)
     return best
 
 
 def serving_engine(backbone: Backbone, kind: EngineKind, *, images: int, threads: int) -> Engine:
     """Return the engine that predicts so many images: one at a time where they are fewer than a batch.
 
-    A picture alone takes a fraction of a batch's time. It is run so only where its features have the same bits as in a
-    full batch, which was tried when the graph was checked.
+    A picture alone takes a fraction of a batch's time. Its features have the same bits as in a full batch, which was
+    tried when the graph was checked; where they have not, all pictures are run alone, in a fit too.
     """
     check_threads(threads)
     if kind.name == "torch":
         return compiled(backbone, kind, threads=threads)
-    folder, check = _made_here_or_carried(backbone, Silent())
-    alone = images < ov.BATCH_SIZE and check["alone"].get(kind.precision, False)
-    return _openvino(backbone, folder, kind, threads=threads, batch_size=1 if alone else None)
+    folder, _ = _made_here_or_carried(backbone, Silent())
+    return _openvino(backbone, folder, kind, threads=threads, one_by_one=images < ov.BATCH_SIZE)
 
 
 def maps_engine(backbone: Backbone, kind: EngineKind, *, threads: int) -> MapsEngine:
@@ -135,10 +145,9 @@ def compiled(backbone: Backbone, kind: EngineKind, *, threads: int | None = None
     return _openvino(backbone, folder, kind, threads=threads)
 
 
-def _openvino(
-    backbone: Backbone, folder: Path, kind: EngineKind, *, threads: int, batch_size: int | None = None
-) -> Engine:
-    engine = ov.OpenVinoEngine(folder / carried.GRAPH[0], kind.precision, threads=threads, batch_size=batch_size)
+def _openvino(backbone: Backbone, folder: Path, kind: EngineKind, *, threads: int, one_by_one: bool = False) -> Engine:
+    how: dict[str, Any] = {"threads": threads, "batch_size": 1 if one_by_one else None, "alone": kind.alone}
+    engine = ov.OpenVinoEngine(folder / carried.GRAPH[0], kind.precision, **how)
     return _as_wanted(backbone, engine, kind)
 
 
@@ -158,12 +167,15 @@ def check_device(device: str) -> str:
     """Return "cpu" or a device PyTorch has; anything else is an `OptionError`."""
     if device == "cpu":
         return device
+    need("fit", what=f"--device {device}")
     import torch
 
     name = "cuda" if device == "gpu" else device
-    usable = (name.startswith("cuda") and torch.cuda.is_available()) or (
-        name == "mps" and torch.backends.mps.is_available()
-    )
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        usable = int(number or 0) < torch.cuda.device_count() if number.isdecimal() or name == kind else False
+    else:
+        usable = name == "mps" and torch.backends.mps.is_available()
     if not usable:
         raise OptionError(f"--device {device}: PyTorch finds no such device here. Wanted cpu, cuda or mps.")
     return name
