@@ -87,12 +87,14 @@ def listener(host: str, port: int) -> socket.socket:
     """Return a socket that listens; raises `OptionError` for an address that can't be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=WAITING_CONNECTIONS)
+        made = socket.create_server((host, port), family=family, backlog=WAITING_CONNECTIONS)
     except OSError as error:
         where = f"--port {port}" if host in LOCAL else f"--host {host} --port {port}"
         raise OptionError(
             f"{where}: nothing can listen there ({error.strerror or error}). Give another port, or 0 for a free one."
         ) from error
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body waits 40 ms behind its headers
+    return made
 
 
 def header(scope: Scope, name: bytes) -> bytes:

@@ -103,6 +103,7 @@ class OpenVinoEngine:
         if self._rows != own:
             graph.reshape([self._rows, *shape])
         self._model = core().compile_model(graph, "CPU", options)
+        self._idle: deque[Any] = deque()  # requests that were made before: several threads take and return them
         found = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         effective: Precision = "bf16" if found == "bf16" else "fp32"
         self.kind = EngineKind(name="openvino", precision=effective, version=version(), alone=alone)
@@ -111,29 +112,34 @@ class OpenVinoEngine:
         self, batches: Iterable[tuple[Tag, npt.NDArray[np.float32]]]
     ) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
         """See `Engine.run`: one request in flight per stream. Several threads may run one engine."""
-        idle = deque(self._model.create_infer_request() for _ in range(self._streams))
         busy: deque[_Running[Tag]] = deque()
         try:
             for tag, pixels in batches:
                 rows: list[npt.NDArray[np.float32]] = []
                 for start in range(0, len(pixels), self._rows):
-                    if not idle:
-                        yield from self._finish(busy, idle)
-                    request, part = idle.popleft(), pixels[start : start + self._rows]
+                    if len(busy) == self._streams:
+                        yield from self._finish(busy)
+                    request, part = self._request(), pixels[start : start + self._rows]
                     request.start_async({0: part}, share_inputs=True)
                     busy.append(_Running(tag, request, part, rows, of=len(pixels) // self._rows))
             while busy:
-                yield from self._finish(busy, idle)
+                yield from self._finish(busy)
         finally:
             for one in busy:
                 one.request.wait()
 
-    def _finish(self, busy: deque[_Running[Tag]], idle: deque[Any]) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
+    def _request(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._model.create_infer_request()
+
+    def _finish(self, busy: deque[_Running[Tag]]) -> Iterator[tuple[Tag, npt.NDArray[np.float32]]]:
         """Wait for the request that was begun first; yield its batch where it was the last one of it."""
         one = busy.popleft()
         one.request.wait()
         one.rows.append(np.array(one.request.get_output_tensor(0).data, dtype=np.float32))
-        idle.append(one.request)
+        self._idle.append(one.request)
         if len(one.rows) == one.of:
             yield one.tag, np.concatenate(one.rows) if one.of > 1 else one.rows[0]
 
