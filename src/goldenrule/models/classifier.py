@@ -174,10 +174,10 @@ class Classifier:
         """
         known: dict[str, Any] = {"ids": ids, "truth": truth, "status": status, "distance": distance, "reason": reason}
         said = Predictions.from_logits(logits, self.classes, task=self.task, **known)
-        if self.sets:
-            said = replace(said, inside=self.sets.sets(said))
+        more: dict[str, Any] = {"inside": self.sets.sets(said)} if self.sets else {}
         if self.ood_detector and distance is not None:
-            said = replace(said, ood=self.ood_detector.is_ood(said))
+            more["ood"] = self.ood_detector.is_ood(said)
+        said = replace(said, **more) if more else said
         return self.thresholds.apply(said) if self.thresholds else said
 
     def _seen(
