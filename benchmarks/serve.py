@@ -207,7 +207,7 @@ async def load(address: str, files: list[bytes], requests: int, clients: int) ->
     left = iter(range(requests))
 
     async def ask() -> None:
-        async with httpx.AsyncClient(timeout=120) as client:  # of its own: a shared pool looks through all of them
+        async with httpx.AsyncClient(timeout=120, verify=False) as client:  # its own, and no certificates are read
             for number in left:
                 began = time.perf_counter()
                 headers = {"content-type": "image/jpeg"}
