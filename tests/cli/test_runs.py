@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -101,3 +102,9 @@ def test_overwrite_asks_before_it_begins_anew(command: Command, runs: Path, smal
     assert done.returncode == 2
     assert "removed only after asking" in done.stderr
     assert (runs / "photos" / "run.json").is_file()
+
+
+def test_a_number_of_100_percent_is_one_with_its_interval(command: Command, runs: Path) -> None:
+    """As `fit` prints it: no decimals where all are right, and the split it is of."""
+    done = command("runs")
+    assert re.search(r"\d+(\.\d+)? % +\[[\d.]+, [\d.]+\] (test|validation|valid|out-of-fold)", done.stdout)

@@ -273,3 +273,16 @@ def test_importing_the_files_module_imports_nothing_heavy():
         assert not heavy, heavy
     """)
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_folder_of_images_is_told_the_run_that_was_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "cat" / "a.jpg").write_bytes(b"")
+    assert "goldenrule fit photos makes a run" in files.no_run_but(Path("photos"))
+    (tmp_path / "runs" / "photos").mkdir(parents=True)
+    (tmp_path / "runs" / "photos" / "result.json").write_text("{}")
+    assert files.no_run_but(Path("photos")) == " Its run is runs/photos: give that."
+    assert files.no_run_but(Path("runs")) == " It holds runs: give one of them, such as runs/photos"

@@ -12,8 +12,6 @@ improbable as labels that are wrong at random would be (`most_wrong`).
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldenrule.analysis.planted_errors import most_wrong
-from goldenrule.core.cells import to_cell
+from goldenrule.core.cells import csv_text, to_cell
 from goldenrule.core.errors import OptionError
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import Predictions
@@ -107,20 +105,18 @@ class LabelIssues:
 
     def to_csv(self) -> str:
         """Return rows path, given, likely, probability_given, probability_likely, doubted for all images, ranked."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "given", "likely", "probability_given", "probability_likely", "doubted"])
+        rows = [["path", "given", "likely", "probability_given", "probability_likely", "doubted"]]
         for row in range(len(self)):
             suspect = self._suspect(row)
             numbers = (f"{suspect.probability_given:.6g}", f"{suspect.probability_likely:.6g}")
-            writer.writerow(
+            rows.append(
                 [
                     *map(to_cell, (suspect.id, suspect.given, suspect.likely)),
                     *numbers,
                     "yes" if suspect.suspected else "no",
                 ]
             )
-        return text.getvalue()
+        return csv_text(rows)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,4 +1,4 @@
-"""Names as cells of a CSV file: a spreadsheet runs none of them, and several in one cell can be told apart.
+"""CSV files, and names as their cells: a spreadsheet runs none of them, and several in one cell can be told apart.
 
 A name that begins as a formula does (= + - @, a tab, a line's return) has an apostrophe before it, which spreadsheets
 take for "this is text"; a plain number has none. `from_cell` takes it away again. Several names stand in one cell with
@@ -7,12 +7,32 @@ a bar between them; in a name that has a bar itself each bar and backslash has a
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 BETWEEN = " | "
 """What stands between several names."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    r"""Return rows as the text of a CSV file, their cells in quotes where that is needed; None is an empty one.
+
+    A row with a carriage return has all its cells in quotes: Python's writer before 3.13 has none around it, and its
+    reader then sees two rows.
+
+    >>> csv_text([["path", "label"], ["a,b.jpg", None]]), csv_text([["a\rb", 1]])
+    ('path,label\n"a,b.jpg",\n', '"a\rb","1"\n')
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    careful = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        (careful if any(isinstance(cell, str) and "\r" in cell for cell in row) else writer).writerow(row)
+    return text.getvalue()
 
 
 def to_cell(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import InputError, OptionError
 from goldenrule.data.sources.label_files import KNOWN_FILES
 from goldenrule.data.sources.label_tables import from_csv
@@ -69,13 +69,12 @@ def from_files(files: Sequence[LabelledFile], *, folder: str | os.PathLike[str],
     paths = [f"images/{number:06d}{file.ending}" for number, file in enumerate(files)]
     classes = sorted({name for file in files for name in file.labels})
     splits = any(file.split for file in files)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "group", *(["split"] if splits else []), *(classes if several else ["label"])])
+    rows = [["path", "group", *(["split"] if splits else []), *(classes if several else ["label"])]]
     for name, file in zip(paths, files, strict=True):
-        cells = [int(one in file.labels) for one in classes] if several else file.labels[:1] or [""]
-        writer.writerow([name, file.group, *([file.split or ""] if splits else []), *cells])
-    _check_free(root, paths, text.getvalue())
+        cells = [str(int(one in file.labels)) for one in classes] if several else file.labels[:1] or [""]
+        rows.append([name, file.group, *([file.split or ""] if splits else []), *cells])
+    text = csv_text(rows)
+    _check_free(root, paths, text)
     make_folder(root / "images")
     for name, file in zip(paths, files, strict=True):
         content, path = file.read(), root / name
@@ -83,7 +82,7 @@ def from_files(files: Sequence[LabelledFile], *, folder: str | os.PathLike[str],
             write_atomic(path, content)
         elif read_picture(path) != content:
             raise _other(root)
-    write_atomic(root / KNOWN_FILES[0], text.getvalue())
+    write_atomic(root / KNOWN_FILES[0], text)
     return from_csv(
         root / KNOWN_FILES[0],
         id="path",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from goldenrule.core.cells import from_cell
+from goldenrule.core.cells import csv_text, from_cell
 from goldenrule.core.errors import OptionError
 from goldenrule.core.extras import need
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS
@@ -52,11 +52,7 @@ def header(columns: Sequence[str]) -> bytes:
 
 
 def _csv(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
-    import csv
-
-    text = io.StringIO()
-    csv.DictWriter(text, list(columns), lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return csv_text([row.get(name, "") for name in columns] for row in rows).encode("utf-8", "surrogateescape")
 
 
 def _csv_file(parts: Iterator[bytes], columns: Sequence[str], file: BinaryIO) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenrule.core.cells import between_labels
+from goldenrule.core.cells import between_labels, csv_text
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress
@@ -221,13 +220,12 @@ def _filled(
     progress: Progress | None,
 ) -> _Filled:
     filled = _Filled(io.StringIO(), [])
-    writer = csv.writer(filled.text, lineterminator="\n")
-    writer.writerow([layout.id_column, *layout.columns])
+    filled.text.write(csv_text([[layout.id_column, *layout.columns]]))
     prior, start = shares(classifier), 0
     readers = ((name, partial(read_picture, path)) for name, path in files)
     for piece in classifier.stream(readers, total=len(files), threads=threads, progress=progress):
         filled.unreadable += [name for name, ok in zip(piece.ids, piece.ok, strict=True) if not ok]
-        writer.writerows(_rows(layout, piece, prior, floor, layout.ids[start : start + len(piece)]))
+        filled.text.write(csv_text(_rows(layout, piece, prior, floor, layout.ids[start : start + len(piece)])))
         start += len(piece)
         filled.ood += int(piece.ood.sum()) if piece.ood is not None else 0
     return filled

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from goldenrule.core.cells import between_labels, from_cell, joined, separated, to_cell
+from goldenrule.core.cells import between_labels, csv_text, from_cell, joined, separated, to_cell
 from goldenrule.core.errors import FormatError
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.predictions import Predictions, Task
@@ -118,15 +118,10 @@ def to_csv(
     names += ["truth"] if bool(predictions.labelled.any()) else []
     names += ["fold"] if predictions.fold is not None else []
     names += [f"p:{label}" for label in predictions.classes]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    if header:
-        writer.writeheader()
     how: dict[str, Any] = {"min_confidence": min_confidence, "when_ood": when_ood}
     how |= {"sets": sets, "ood_detector": ood_detector, "reasons": predictions.reason is not None, "told": told}
-    rows = rows_of(predictions, **how)
-    writer.writerows(rows)
-    return text.getvalue()
+    rows = [[row.get(name, "") for name in names] for row in rows_of(predictions, **how)]
+    return csv_text([names, *rows] if header else rows)
 
 
 def classes_in(cell: str) -> list[str]:

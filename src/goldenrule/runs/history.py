@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import MissingExtra
 from goldenrule.core.schema import as_json, as_type
 
@@ -60,14 +59,9 @@ class History:
 
     def to_csv(self) -> str:
         """Return the rows as CSV, rates joined by spaces; own metrics are the last columns."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         columns = [*COLUMNS, *self.metrics]
-        writer.writerow(columns)
-        for row in self.rows:
-            value = _flat(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)}
-            writer.writerow(["" if value.get(name) is None else value[name] for name in columns])
-        return text.getvalue()
+        values = [_flat(row) | {"rates": " ".join(f"{rate:.6g}" for rate in row.rates)} for row in self.rows]
+        return csv_text([columns, *([value.get(name) for name in columns] for value in values)])
 
     def to_frame(self) -> Any:
         """Return a pandas.DataFrame: a row per epoch, the columns of the CSV, rates as tuples; wants pandas."""

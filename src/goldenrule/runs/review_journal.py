@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from goldenrule.core.cells import from_cell, to_cell
+from goldenrule.core.cells import csv_text, from_cell, to_cell
 from goldenrule.core.errors import FormatError, OptionError, StorageError
 from goldenrule.storage.files import storage_errors, write_atomic
 from goldenrule.storage.lock import only_writer
@@ -238,10 +238,7 @@ def _text(decision: Decision) -> str:
         ]
         for place, image in enumerate(images, 1)
     ]
-    bare = any("\r" in cell for row in rows for cell in row)  # which Python's writer leaves without quotes
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL).writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:

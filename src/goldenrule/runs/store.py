@@ -17,18 +17,17 @@ RUN/report/*         what the report says, to make its page again
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, InputError, OptionError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, Name, as_type, parse_json
@@ -291,14 +290,12 @@ def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> Non
 
 
 def _split_text(table: ImageTable) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Sequence[str | None]] = [COLUMNS]
     labels = table.rows["labels"].to_pylist()
     for uri, split, indices, file_digest in zip(table.uris, table.splits, labels, table.digests, strict=True):
         names = " ".join(table.classes[label] for label in indices)
-        writer.writerow([uri, split, names, file_digest.hex() if file_digest else ""])
-    return text.getvalue()
+        rows.append([uri, split, names, file_digest.hex() if file_digest else ""])
+    return csv_text(rows)
 
 
 def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:

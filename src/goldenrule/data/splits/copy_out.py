@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
-import io
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, OptionError, SourceError
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.storage.files import storage_errors, write_atomic
@@ -54,11 +54,8 @@ class Difference:
 
 def write_manifest(folder: Path, copies: Sequence[Copy]) -> None:
     """Write the manifest, atomically."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Copy)])
-    writer.writerows(astuple(copy) for copy in copies)
-    write_atomic(folder / MANIFEST, text.getvalue())
+    columns = [field.name for field in fields(Copy)]
+    write_atomic(folder / MANIFEST, csv_text([columns, *map(astuple, copies)]))
 
 
 def read_manifest(folder: Path) -> list[Copy]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import SourceError
 from goldenrule.data.scan import FileScan
 from goldenrule.data.sources.label_columns import SEPARATORS
@@ -105,15 +104,8 @@ def _free(path: str, taken: set[str]) -> str:
 def _labels_text(table: ImageTable, paths: Sequence[str]) -> str:
     """Return the labels as `from_csv` reads them: a column where no name could be taken for several, else one-hot."""
     rows = [(path, indices) for path, indices in zip(paths, table.rows["labels"].to_pylist(), strict=True) if indices]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     plain = not any(mark in name for name in table.classes for mark in SEPARATORS)
     if plain and all(len(indices) == 1 for _, indices in rows):
-        writer.writerow(["path", "label"])
-        writer.writerows((path, table.classes[indices[0]]) for path, indices in rows)
-    else:
-        writer.writerow(["path", *table.classes])
-        writer.writerows(
-            (path, *(int(label in indices) for label in range(len(table.classes)))) for path, indices in rows
-        )
-    return text.getvalue()
+        return csv_text([("path", "label"), *((path, table.classes[indices[0]]) for path, indices in rows)])
+    one_hot = ((path, *(int(label in indices) for label in range(len(table.classes)))) for path, indices in rows)
+    return csv_text([("path", *table.classes), *one_hot])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldenrule.core.cells import to_cell
+from goldenrule.core.cells import csv_text, to_cell
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.data.table import ImageTable
 from goldenrule.deploy.class_folders import ClassFolders, folder_names
@@ -63,12 +61,11 @@ def write_cleaned(run: Path, out: Path) -> Cleaned:
 
 
 def _text(images: ImageTable) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for uri, split, label in zip(images.uris, images.splits, images.targets, strict=True):
-        writer.writerow([to_cell(uri), to_cell(images.classes[label]), split])
-    return text.getvalue()
+    each = zip(images.uris, images.splits, images.targets, strict=True)
+    return csv_text([
+        COLUMNS,
+        *([to_cell(uri), to_cell(images.classes[label]), split] for uri, split, label in each),
+    ])  # fmt: skip
 
 
 def _copy(images: ImageTable, out: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import io
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import log_loss, value_and_interval
 from goldenrule.report.sentences import duration
@@ -41,7 +42,7 @@ def write_comparison(found: ComparedNetworks) -> None:
     from goldenrule.report.pages.comparison_page import render_comparison
 
     created = datetime.datetime.now().astimezone()
-    write_atomic(found.folder / "comparison.csv", _csv_text(found))
+    write_atomic(found.folder / "comparison.csv", csv_text(_rows_of_csv(found)))
     write_json(
         found.folder / "comparison.json",
         {**as_json(found), "created": created.isoformat(timespec="seconds"), "environment": environment()},
@@ -136,10 +137,8 @@ def _point(found: ComparedNetworks, row: Row) -> Point:
     )
 
 
-def _csv_text(found: ComparedNetworks) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+def _rows_of_csv(found: ComparedNetworks) -> Iterator[Sequence[Any]]:
+    yield CSV_COLUMNS
     for row in found.ranked:
         numbers: list[Any] = []
         for predictions in (row.valid, row.test):
@@ -154,5 +153,4 @@ def _csv_text(found: ComparedNetworks) -> str:
         last = ("" if row.epochs is None else row.epochs, round(row.seconds, 2), round(row.activation_seconds, 2))
         first = (row.network, row.type, row is found.chosen)
         counted = (row.parameters, row.trained_parameters, row.folder.name)
-        writer.writerow([*first, *numbers, pair.verdict if pair else "", adjusted, *last, *counted])
-    return text.getvalue()
+        yield [*first, *numbers, pair.verdict if pair else "", adjusted, *last, *counted]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldenrule.core.cells import csv_text
 from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from goldenrule.pipelines.tuning.search_space import FITTED, NAMES, SMOOTHING, Setting, described
@@ -28,15 +28,12 @@ COLUMNS = ("study", "trial", "state", "log_loss", "quality", "seconds", *NAMES)
 
 def write_trials(folder: Path, trials: Mapping[str, tuple[Trial, ...]]) -> None:
     """Write a row per finished trial to tune.csv."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Sequence[Any]] = [COLUMNS]
     for study, trials_of in trials.items():
         for one in trials_of:
             first = (study, one.number, one.state, one.log_loss, one.facts.get("quality"), one.facts.get("seconds"))
-            values = [*first, *(one.drawn.get(name) for name in NAMES)]
-            writer.writerow(["" if value is None else value for value in values])
-    write_atomic(folder / "tune.csv", text.getvalue())
+            rows.append([*first, *(one.drawn.get(name) for name in NAMES)])
+    write_atomic(folder / "tune.csv", csv_text(rows))
 
 
 def write_report(found: SearchResult) -> None:
