@@ -1,6 +1,7 @@
 """Make docs/reference/screens.md and its pictures again, the last screen of every command.
 
 python docs/make_screens.py
+python docs/make_screens.py --place FOLDER    work in a folder that stays: what is there is not made again
 python docs/make_screens.py --before CLONE    count the lines of an earlier commit, cloned to CLONE, instead
 
 Every command runs on the demo's textiles (conformal-clip-data, MIT), which may be shown. What it prints is drawn as it
@@ -52,7 +53,7 @@ COMMANDS = {
     "lr-find": f"lr-find {FEW} --steps 60",
     "tune": f"tune {FEW} --trials 8",
     "summary": "summary -m original",
-    "compare-models": f"compare-models {FEW} -m efficientnet original -t transfer_learning fromzero --epochs 2",
+    "compare-models": f"compare-models {FEW} -m efficientnet@128 original@128 -t transfer_learning fromzero --epochs 1",
     "submit": f"submit {RUN} {FEW}/local --sample-submission sample.csv",
     "lesson": "lesson",
     "doctor": "doctor",
@@ -72,7 +73,7 @@ EARLIER = {name: COMMANDS[name] for name in [*SAME.split(), "doctor", "share", "
     "labels": f"insight {RUN} --top 5",
     "compare-runs": f"compare {RUN} runs/lite1",
     "tune": f"search {FEW} --trials 8",
-    "compare-models": f"compare {FEW} -m efficientnet -m original -t transfer_learning -t fromzero --epochs 2",
+    "compare-models": f"compare {FEW} -m efficientnet@128 -m original@128 -t transfer_learning -t fromzero --epochs 1",
 }
 """The same work in the words of the commit before the terminal was made short; its demo fitted digits."""
 
@@ -105,7 +106,7 @@ def few_images() -> None:
         target.mkdir(parents=True)
         for image in sorted(place.iterdir())[:FEW_OF_EACH]:
             shutil.copy(image, target)
-    rows = "".join(f"{image.name},0.5\n" for image in sorted(Path(FEW, "local").iterdir()))
+    rows = "".join(f"{image.name},faultless\n" for image in sorted(Path(FEW, "local").iterdir()))
     Path("sample.csv").write_text(f"id,label\n{rows}")
 
 
@@ -158,13 +159,32 @@ def lines_before(clone: Path) -> dict[str, int]:
     return {name: len(printed(words).splitlines()) for name, words in EARLIER.items()}
 
 
+def texts_of(place: str, kept: Path) -> dict[str, str]:
+    """Return what every command prints; what is kept from before is not made again."""
+    texts: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+    for name, words in (COMMANDS | WAITING).items():
+        if name not in texts:
+            if name in BEFORE:
+                printed(BEFORE[name])
+            texts[name] = (begun if name in WAITING else printed)(words).replace(f"{place}/", "")
+            kept.write_text(json.dumps(texts))
+        if name == "demo" and not Path(FEW).exists():
+            few_images()
+    return texts
+
+
 def main() -> None:
     """Make the page, or count the lines of an earlier commit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", metavar="CLONE", type=lambda path: Path(path).resolve())
-    clone: Path | None = parser.parse_args().before
+    parser.add_argument("--place", metavar="FOLDER", type=Path)
+    arguments = parser.parse_args()
+    clone: Path | None = arguments.before
     assert COMMANDS.keys() | WAITING.keys() == typer.main.get_command(app).commands.keys()  # type: ignore[attr-defined]
-    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):  # nothing names a folder of this machine
+    with contextlib.ExitStack() as stack:
+        place = str(arguments.place or stack.enter_context(tempfile.TemporaryDirectory()))
+        Path(place).mkdir(parents=True, exist_ok=True)
+        stack.enter_context(contextlib.chdir(place))  # nothing names a folder of this machine
         os.environ["GOLDENRULE_CACHE"] = "cache"
         if clone is not None:
             commit = subprocess.run(
@@ -173,14 +193,7 @@ def main() -> None:
             found = {"commit": commit, "lines": lines_before(clone)}
             LINES_BEFORE.write_text(json.dumps(found, indent=1) + "\n")
             return
-        texts: dict[str, str] = {}
-        for name, words in COMMANDS.items():
-            if name in BEFORE:
-                printed(BEFORE[name])
-            texts[name] = printed(words).replace(f"{place}/", "")
-            if name == "demo":
-                few_images()
-        texts |= {name: begun(words).replace(f"{place}/", "") for name, words in WAITING.items()}
+        texts = texts_of(place, Path("texts.json"))
     SCREENS.mkdir(parents=True, exist_ok=True)
     photographed({name: drawn((COMMANDS | WAITING)[name], text) for name, text in texts.items()})
     PAGE.write_text(page_of(texts), encoding="utf-8")

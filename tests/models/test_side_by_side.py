@@ -94,5 +94,6 @@ def test_a_fit_on_embedded_ones_predicts_from_its_file(picture_folder: Pictures,
     assert "lite0" in found.backbone.spec.source["from"]
     assert "lite1" in found.backbone.spec.source["from"]
     again = Classifier.load(tmp_path / "run")
+    assert found.engine.name == "openvino", "its graph is converted as any other's"
     here, there = (one.predict(photos).probabilities for one in (found, again))
     np.testing.assert_array_equal(here, there)

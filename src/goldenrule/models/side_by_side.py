@@ -32,12 +32,11 @@ class SideBySide(torch.nn.Module):
             network.forward_features(pixels if change is None else _normalised(pixels, *change))  # type: ignore[operator]
             for network, change in zip(self.networks, self._anew, strict=True)
         ]
-        shapes = {tuple(one.shape[2:]) for one in maps}
-        if len(shapes) > 1 or any(one.ndim != 4 for one in maps):
+        shapes = [tuple(map(int, one.shape[1:])) for one in maps]  # plain numbers, also where a graph is traced
+        if len({shape[1:] for shape in shapes}) > 1 or any(len(shape) != 3 for shape in shapes):
             raise BackboneError(
                 "These backbones can't stand side by side: their last feature maps have different sizes, or one has "
-                f"none ({', '.join(str(tuple(one.shape[1:])) for one in maps)}). Wanted convolutional networks of one "
-                "stride."
+                f"none ({', '.join(map(str, shapes))}). Wanted convolutional networks of one stride."
             )
         return torch.cat(maps, dim=1)
 
