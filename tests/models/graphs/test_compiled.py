@@ -5,6 +5,7 @@ import json
 import pytest
 
 from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.core.progress import Silent
 from goldenrule.engines import EngineKind, openvino
 from goldenrule.models.backbone import backbone
 from goldenrule.models.graphs import compiled as module
@@ -99,13 +100,19 @@ def test_another_size_or_other_weights_never_meet_an_old_engine(cache, small, mo
     assert len(checks(cache)) == 3
 
 
-def test_a_body_the_converter_cannot_take_runs_through_pytorch(cache, small, monkeypatch):
-    def refuse(*_):
-        raise RuntimeError("no such operation")
+def test_a_body_the_converter_cannot_take_runs_through_pytorch_and_that_is_said(cache, small, monkeypatch):
+    class Heard(Silent):
+        def say(self, sentence):
+            said.append(sentence)
 
+    def refuse(*_):
+        raise RuntimeError("no such operation. Try another.")
+
+    said = []
     monkeypatch.setattr(openvino, "export", refuse)
     found = small()
-    kind = engine_kind(found)
+    kind = engine_kind(found, progress=Heard())
+    assert f"OpenVINO can't run {found.spec.name} (RuntimeError: no such operation): PyTorch runs it" in said[-1]
     assert (kind.name, kind.precision) == ("torch", "fp32")
     assert compiled(found, kind, threads=available_threads()).kind == kind
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from goldenrule.core.errors import BackboneError, MissingExtra, OptionError, is_installed
+from goldenrule.core.errors import BackboneError, MissingExtra, OptionError, first_sentence, is_installed
 from goldenrule.core.extras import need
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.sample_photos import sample_photos
@@ -214,6 +214,9 @@ def _made_here(backbone: Backbone, progress: Progress) -> Prepared:
     with sealed_folder(folder) as temporary:
         check = _export_and_compare(backbone, temporary, capable)
         write_json(temporary / carried.CHECK, check)
+    if "failed" in check:
+        why = first_sentence(check["failed"])
+        progress.say(f"OpenVINO can't run {backbone.spec.name} ({why}): PyTorch runs it, several times as slow.")
     return folder, check
 
 
