@@ -177,6 +177,14 @@ _WITHOUT_EXTRAS = {
 """What does with the packages that `pip install goldenrule` installs."""
 
 
+_MEANT = {
+    "load": "Classifier.load",
+    "predict": "Classifier.load(RUN).predict",
+    "from_pretrained": "Classifier.from_pretrained",
+}
+"""What other libraries call it."""
+
+
 def _need_packages(name: str) -> None:
     """Raise `MissingExtra` for a name that needs packages which are not installed."""
     if name not in _WITHOUT_EXTRAS:
@@ -185,7 +193,7 @@ def _need_packages(name: str) -> None:
         need("fit", what=f"goldenrule.{name}")
 
 
-__getattr__, __dir__ = lazy(__name__, _HOMES, before=_need_packages)
+__getattr__, __dir__ = lazy(__name__, _HOMES, before=_need_packages, meant=_MEANT)
 
 
 def _in_a_notebook() -> None:

@@ -105,7 +105,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "views": (good, ["--views", "-1"], ["--views -1", "0 to 64"]),
     "sample": (good, ["--sample", "0"], ["--sample 0", "at least 1"]),
     "threads": (good, ["--threads", "0"], ["--threads 0", "at least 1"]),
-    "device": (good, ["--device", "tpu"], ["--device tpu", "Wanted cpu, cuda or mps"]),
+    "device": (good, ["--device", "tpu"], ["--device tpu", "PyTorch finds no such device"]),
 }
 
 
@@ -526,3 +526,18 @@ def test_a_classifier_that_may_not_be_read_is_named(
     found = process("predict", run, small_photos / "test", **unprivileged)
     assert found.returncode == 2
     assert "classifier/classifier.json can't be used: Permission denied" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("fit", "photos", "--json", "--quick"), "--json --quick: --json wants FILE, and --quick is another option."),
+        (("predict", "run", "photos", "-o", "--top=3"), "-o --top=3: -o wants"),
+        (("train", "photos", "--epochs", "--lr", "1e-3"), "--epochs --lr: --epochs wants"),
+        (("runs", "--runs", "--json", "-"), "--runs --json"),
+    ],
+)
+def test_an_option_is_no_value_of_another(command: Command, words: tuple[str, ...], why: str) -> None:
+    found = command(*words)
+    assert found.returncode == 2
+    assert why in " ".join(found.stderr.split())

@@ -36,11 +36,23 @@ def _refuse_table(command: str, table: Path, run: Path | None) -> None:
     from goldenrule.core.errors import OptionError
     from goldenrule.storage.files import in_shell
 
-    words = [*([run] if run else []), table.parent, "--csv", table]
+    words = [*([run] if run else []), _folder_of_images(table), "--csv", table]
     raise OptionError(
         f"{table} is a table; wanted is the folder of its images, and the table by --csv. Give: goldenrule {command} "
         f"{' '.join(map(in_shell, words))}"
     )
+
+
+def _folder_of_images(table: Path) -> Path:
+    """Return the folder that holds the images which a table names by whole paths, else the one that it lies in."""
+    from goldenrule.core.errors import SourceError
+    from goldenrule.data.sources.label_files import common_folder, read_columns
+
+    with contextlib.suppress(SourceError):
+        for cells in read_columns(table).values():
+            if (folder := common_folder(cells)) is not None:
+                return folder
+    return table.parent
 
 
 def _is_table(path: Path) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from goldenrule.analysis.explanation import Explained
     from goldenrule.core.console import Console
 
-MOST_ROWS = 40
+MOST_ROWS = 8
 EXAMPLES = """Examples:
 
   goldenrule explain runs/dogscats photo.jpg             a table here, explained/dogscats/explained.html to look at

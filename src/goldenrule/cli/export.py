@@ -78,7 +78,7 @@ def _lines(found: Exported) -> list[str]:
         f"Written:  {names} ({found.bytes / 1e6:.1f} MB, {found.precision})",
         f"Gives:    {', '.join(found.outputs)}",
         f"Compared: {found.compared:,} pictures of {found.sizes:,} sizes; probabilities differ from Python's by "
-        f"{found.difference[PROBABILITIES]:.1e} at most",
+        f"{found.difference[PROBABILITIES]:.2g} at most",
     ]
     if found.quality and found.quality_in_python and found.same:
         where = {"test": "test", "valid": "validation"}[str(found.split)]

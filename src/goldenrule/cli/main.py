@@ -207,6 +207,10 @@ def main(
     del context
 
 
+WRITTEN_WHOLE = ("export", "share")
+"""Commands that write all or nothing, and begin anew."""
+
+
 class Terminated(BaseException):
     """SIGTERM came: what Ctrl-C does, with an exit code of its own."""
 
@@ -251,7 +255,8 @@ def _stopped(code: int) -> NoReturn:
 
     `sys.exit` would not do: after Ctrl-C inside code that a library embeds, `python -m` ends by the signal itself.
     """
-    _say("Stopped. Give the same command again: it goes on where it stopped.")
+    whole = sys.argv[1:2] and sys.argv[1] in WRITTEN_WHOLE
+    _say(f"Stopped. {'Nothing was written.' if whole else 'Give the same command again: it goes on where it stopped.'}")
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

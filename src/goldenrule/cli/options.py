@@ -11,9 +11,10 @@ import copy
 import functools
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import Parameter, cleandoc, signature
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -153,6 +154,11 @@ class Command(TyperCommand):
         """Return the parameters, with the option --help."""
         return _flags_alone(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line; `OptionError` where an option stands in the place of another's value."""
+        _check_values(self.get_params(ctx), args)
+        return super().parse_args(ctx, args)
+
 
 class Group(TyperGroup):
     """A command with commands below it; as `Command`."""
@@ -160,6 +166,25 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, with the option --help."""
         return _flags_alone(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `Command.parse_args`."""
+        _check_values(self.get_params(ctx), args)
+        return super().parse_args(ctx, args)
+
+
+def _check_values(parameters: Iterable[Any], args: Sequence[str]) -> None:
+    """Raise `OptionError` where an option would be taken for the value of the one before it: "--json --quick"."""
+    options = {
+        name: one for one in parameters if one.param_type_name == "option" for name in (*one.opts, *one.secondary_opts)
+    }
+    words = args[: args.index("--")] if "--" in args else args
+    for word, value in pairwise(words):
+        if word in options and not options[word].is_flag and value.partition("=")[0] in options:
+            from goldenrule.core.errors import OptionError
+
+            wanted = (options[word].metavar or "a value").strip("<>")
+            raise OptionError(f"{word} {value}: {word} wants {wanted}, and {value} is another option.")
 
 
 def _flags_alone(parameters: list[Any]) -> list[Any]:

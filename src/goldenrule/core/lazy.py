@@ -5,21 +5,29 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 
 def lazy(
-    package: str, homes: Mapping[str, str], before: Callable[[str], object] | None = None
+    package: str,
+    homes: Mapping[str, str],
+    before: Callable[[str], object] | None = None,
+    *,
+    meant: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package: `homes` says in which of its modules each name lives (PEP 562).
 
-    A home "" is a module or package of that name itself. `before` is asked with each name first. Raises `MissingExtra`
+    A home "" is a module or package of that name itself. `before` is asked with each name first; `meant` says what is
+    probably meant by a name that there is not. Raises `MissingExtra`
     where a home needs a package that is not installed.
     """
 
     def load(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            close = (meant or {}).get(name) or next(iter(get_close_matches(name, homes, n=1)), "")
+            hint = f". Did you mean {close}?" if close and not name.startswith("_") else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
         if before is not None:
             before(name)
         home = homes[name]

@@ -132,10 +132,9 @@ class Bars:
             whole = bars.add_task(self._whole.name, total=self._whole.seconds, count="", rate="", left="")
             yield _WithWhole(bar, bars, whole, self._whole)
 
-    @property
-    def whole_left(self) -> str:
-        """About how long all steps still take, in words, "" where nobody knows."""
-        left = self._whole.began + self._whole.seconds - time.monotonic() if self._whole else 0.0
+    def whole_left(self, step: float = 0.0) -> str:
+        """About how long all steps still take, in words, "" where nobody knows; no less than the step that is on."""
+        left = max(self._whole.began + self._whole.seconds - time.monotonic(), step) if self._whole else 0.0
         return f"about {time_text(left)} left in all" if left > 0 else ""
 
     def expect(self, name: str, seconds: float) -> None:
@@ -177,7 +176,8 @@ class _Lines:
         per_second = self._done / max(time.monotonic() - self._began, 1e-9)
         left = (self._total - self._done) / per_second if self._done and self._total else 0.0
         count = f"{self._done:,} of {self._total:,} {self._unit}" if self._total else f"{self._done:,} {self._unit}"
-        parts = (count, rate_text(per_second), f"{time_text(left)} left" if left > 0 else "", self._bars.whole_left)
+        step = f"{time_text(left)} left" if left > 0 else ""
+        parts = (count, rate_text(per_second), step, self._bars.whole_left(left))
         return f"{self._name}: {', '.join(part for part in parts if part)}"
 
 

@@ -63,13 +63,29 @@ def _unknown(table: ImageTable, unknown: Sequence[str], classes: Sequence[str]) 
     """Return which classes of images a classifier does not know, and what can be done."""
     listed = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
     knows = ", ".join(map(repr, classes[:10])) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    close = nearest(unknown[0], tuple(classes))
-    rename = f"{unknown[0]}={close[0] if close else classes[0]}"
+    pairs = _guessed_pairs(unknown, classes) or {unknown[0]: classes[0]}
+    renamed = " ".join(f"--rename {in_shell(f'{theirs}={ours}')}" for theirs, ours in pairs.items())
     return (
-        f"{table.root}: the classifier does not know {listed}. It knows {knows}. Say what it is called there "
-        f"(--rename {in_shell(rename)}), leave a class out (--rename {in_shell(unknown[0] + '=')}), or all that are "
+        f"{table.root}: the classifier does not know {listed}. It knows {knows}. Say what each is called there "
+        f"({renamed}), leave a class out (--rename {in_shell(unknown[0] + '=')}), or all that are "
         "unknown (--skip-unknown)."
     )
+
+
+def _guessed_pairs(unknown: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Return for each unknown class the one that is called nearly the same, each taken once; to be looked at.
+
+    >>> _guessed_pairs(["Dress", "hats", "x"], ["dress", "hat", "shoe"])
+    {'Dress': 'dress', 'hats': 'hat'}
+    """
+    free, pairs = list(classes), {}
+    folded = {name: name.casefold() for name in classes}
+    for name in unknown:
+        close = nearest(name.casefold(), [folded[one] for one in free], most=1)
+        if close:
+            pairs[name] = next(one for one in free if folded[one] == close[0])
+            free.remove(pairs[name])
+    return pairs
 
 
 def _relabelled(

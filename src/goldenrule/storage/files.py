@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from goldenrule.core.errors import FormatError, StorageError, of_system
+from goldenrule.core.errors import FormatError, StorageError, nearest, of_system
 from goldenrule.core.schema import check_schema, parse_json
 from goldenrule.storage.regular_files import open_regular, read_regular
 from goldenrule.storage.unfinished import unfinished_file, unfinished_folder
@@ -93,7 +93,12 @@ def no_run_but(folder: Path) -> str:
     ' There is no such folder.'
     """
     if not folder.exists():
-        return " There is no such folder."
+        known = sorted({*folder.parent.glob("*/result.json"), *Path("runs").glob("*/result.json")})
+        runs = {str(found.parent): found.parent.name for found in known}
+        close = [path for path, name in runs.items() if name == folder.name] or [
+            path for path, name in runs.items() if name in nearest(folder.name, runs.values(), most=1)
+        ]
+        return " There is no such folder." + (f" Did you mean {in_shell(close[0])}?" if close else "")
     inside = sorted(str(found.parent) for found in folder.glob("*/result.json"))
     several = " ..." if len(inside) > SHOWN_RUNS else ""
     made = Path("runs") / folder.resolve().name

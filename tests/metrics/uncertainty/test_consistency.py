@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -152,3 +154,10 @@ def test_a_choice_at_the_end_of_its_range() -> None:
     assert codes_at(1e-2, usual) == []
     assert codes_at(1e-5, plain) == [], "all is told apart"
     assert codes_at(1e2, noise) == [], "nothing can be learned"
+
+
+def test_a_split_of_one_group_is_a_warning_however_many_images_it_has() -> None:
+    whole = said(60, 0)
+    assert codes({"test": replace(whole, group=np.zeros(60, np.int64))}).get("one-group") == "warning"
+    assert "one-group" not in codes({"test": replace(whole, group=np.arange(60) // 20)})
+    assert "one-group" not in codes({"test": whole})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.uncertainty.promise import promise_kept, stratified_p_value
 
@@ -113,3 +116,12 @@ def test_films_make_a_broken_promise_less_certain_and_a_kept_one_stays_kept(film
     found = promise_kept(wrong_in(3), wrong_in(1, 4, 7), split="test")
     assert found.outcome == ("kept" if films else "broken")
     assert found.test.startswith("t-test over groups" if films else "exact test")
+
+
+def test_with_a_single_group_on_one_side_nothing_is_told_and_nothing_is_called_kept() -> None:
+    promised = replace(answers({0: (15, 15)}), group=np.zeros(15, np.int64))
+    found = promise_kept(promised, answers({0: (10, 25)}), split="test")
+    assert found.outcome == "unclear"
+    assert "can't be told, as one side has fewer than 6 groups" in found.sentence
+    assert "beyond chance" not in found.sentence
+    assert as_json(found)["p_value"] is None

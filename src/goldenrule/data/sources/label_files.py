@@ -38,6 +38,18 @@ def labels_file(folder: str | os.PathLike[str]) -> Path | None:
     return None
 
 
+def common_folder(cells: Sequence[str]) -> Path | None:
+    """Return the folder below which all files lie that cells name by whole paths; None where they are none such.
+
+    >>> common_folder(["/photos/a/1.jpg", "/photos/b/2.jpg"]), common_folder(["a/1.jpg"]), common_folder(["/photos"])
+    (PosixPath('/photos'), None, None)
+    """
+    named = [Path(cell) for cell in cells if cell]
+    if not named or not all(path.is_absolute() and path.suffix.lower() in IMAGE_EXTENSIONS for path in named):
+        return None
+    return Path(os.path.commonpath([path.parent for path in named]))
+
+
 def read_columns(path: Path) -> dict[str, list[str]]:
     """Read a table as text by column: CSV whose first line names the columns, or JSON lines.
 

@@ -19,6 +19,7 @@ from goldenrule.data.sources.label_files import (
     UNNAMED_FIRST,
     Columns,
     cell_of,
+    common_folder,
     joined,
     labels_file,
     read_columns,
@@ -221,10 +222,15 @@ def _labelled(
         else:
             rows.setdefault(found[0], row)
     if not rows:
+        elsewhere = common_folder(columns[id_name])
         raise SourceError(
             f"{said}: none of the {len(columns[id_name]):,} images in its column {id_name} is below {files.root}, for "
-            f"example {columns[id_name][0]!r}; there is, for example, {files.uris[0]!r}. Give the folder of the images "
-            "or the column that names them (--id NAME)."
+            f"example {columns[id_name][0]!r}; there is, for example, {files.uris[0]!r}. "
+            + (
+                f"They lie in {elsewhere}: give that folder."
+                if elsewhere
+                else "Give the folder of the images or the column that names them (--id NAME)."
+            )
         )
     unlisted = [uri for uri in files.uris if uri not in rows and not exclusions.match_or_above(uri)]
     tested = [uri for uri in unlisted if split_of(uri) == "test"]

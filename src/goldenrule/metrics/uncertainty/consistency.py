@@ -52,6 +52,7 @@ def inconsistencies(
     splits = {name: predictions.scored for name, predictions in splits.items() if len(predictions.scored)}
     for name, predictions in splits.items():
         yield from _worse_than_guessing(name, predictions)
+        yield from _of_one_group(name, predictions)
         yield from _never_predicted(name, predictions)
     for one, other in combinations(sorted(splits), 2):
         yield from _far_apart(one, splits[one], other, splits[other], beta)
@@ -94,6 +95,12 @@ def _better_than_guessing(predictions: Predictions) -> bool:
     guess = float(np.bincount(predictions.truth, minlength=len(predictions.classes)).max()) / len(predictions)
     error, count = clustered_error(hits(predictions).astype(np.float64), predictions.group)
     return count >= FEWEST_GROUPS and float(hits(predictions).mean()) - 3 * error > guess
+
+
+def _of_one_group(name: str, predictions: Predictions) -> Iterator[Finding]:
+    """Return a warning where all images of a split are of one group: as a sample that is one, whatever they are."""
+    if predictions.group is not None and len(predictions) > 1 and len(np.unique(predictions.group)) == 1:
+        yield Finding(severity="warning", code="one-group", fields={"split": name, "images": len(predictions)})
 
 
 def _worse_than_guessing(name: str, predictions: Predictions) -> Iterator[Finding]:

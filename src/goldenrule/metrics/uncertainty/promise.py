@@ -9,6 +9,7 @@ contingency tables", JASA 80). Of several labels an image, the mean log losses a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,14 +20,14 @@ from numpy.typing import NDArray
 from goldenrule.core.errors import OptionError
 from goldenrule.core.extras import Late
 from goldenrule.core.randomness import generator
-from goldenrule.core.schema import as_json, fields_as_json
+from goldenrule.core.schema import OrNan, as_json, fields_as_json
 from goldenrule.metrics.basic import hits, image_losses, log_loss
 from goldenrule.metrics.estimate import Estimate, value_and_interval
-from goldenrule.metrics.grouped.clusters import welch_p_value
+from goldenrule.metrics.grouped.clusters import FEWEST_GROUPS, welch_p_value
 from goldenrule.metrics.headline import quality
 from goldenrule.metrics.predictions import Predictions
 
-Outcome = Literal["kept", "broken", "exceeded"]
+Outcome = Literal["kept", "broken", "exceeded", "unclear"]
 LEVEL = 0.05
 PERMUTATIONS = 9_999
 NEGLIGIBLE = 1e-15
@@ -36,13 +37,14 @@ NEGLIGIBLE = 1e-15
 class Promise:
     """What was promised of a classifier and what new images found, on the classes that both have.
 
-    `p_value` is two-sided: how often images of the same kind would differ as much. `split` names the promised images.
+    `p_value` is two-sided: how often images of the same kind would differ as much; nan where one side has too few
+    groups to tell. `split` names the promised images.
     """
 
     split: str
     promised: Estimate
     found: Estimate
-    p_value: float
+    p_value: OrNan
     worse: bool
     classes: int
     of_classes: int
@@ -51,6 +53,8 @@ class Promise:
     @property
     def outcome(self) -> Outcome:
         """Whether the promise was kept, as far as these images can tell."""
+        if np.isnan(self.p_value):
+            return "unclear"
         if self.p_value >= LEVEL:
             return "kept"
         return "broken" if self.worse else "exceeded"
@@ -63,6 +67,11 @@ class Promise:
             f"found {value_and_interval(self.found)} (n={self.found.n:,})"
         )
         some = f" on the {self.classes} of {self.of_classes} classes that both have" if self._some else ""
+        if self.outcome == "unclear":
+            return (
+                f"{said}{some}: whether they differ can't be told, as one side has fewer than {FEWEST_GROUPS} groups. "
+                "Believe the new images, if there are enough of them"
+            )
         p = f"{self.test}, p {'< 0.001' if self.p_value < 0.001 else f'= {self.p_value:.2g}'}"
         seems_worse = self.found.value < self.promised.value
         mixed = "" if seems_worse == self.worse else "compared class by class, as the class mix differs, "
@@ -106,7 +115,7 @@ def promise_kept(promised: Predictions, found: Predictions, *, split: str, beta:
         right = [hits(predictions).astype(bool) for predictions in (promised, found)]
         grouped = promised.group is not None or found.group is not None
         p_value = (
-            clustered_p_value(promised, found)
+            clustered_p_value(promised, found, untold=math.nan)
             if grouped
             else stratified_p_value(right[0], promised.truth, right[1], found.truth)
         )
@@ -159,16 +168,19 @@ def stratified_p_value(
     return min(1.0, 2 * min(below, above))
 
 
-def clustered_p_value(one: Predictions, other: Predictions) -> float:
+def clustered_p_value(one: Predictions, other: Predictions, *, untold: float = 1.0) -> float:
     """Return the two-sided p-value of two accuracies being equal in each class, where images come in groups.
 
     Welch's t-test over groups of what is left of right and wrong after the share of each class, in both together, was
-    taken away. 1 where either has fewer than six groups. Both are scored predictions of a single label.
+    taken away. `untold` where either has fewer than six groups. Both are scored predictions of a single label.
     """
     right = [hits(predictions).astype(np.float64) for predictions in (one, other)]
     every, truth = np.concatenate(right), np.concatenate([one.truth, other.truth])
     shares = np.bincount(truth, weights=every) / np.maximum(np.bincount(truth), 1)
     left = [values - shares[predictions.truth] for values, predictions in zip(right, (one, other), strict=True)]
+    counts = [len(one) if one.group is None else len(np.unique(one.group)) for one in (one, other)]
+    if min(counts) < FEWEST_GROUPS:
+        return untold
     return welch_p_value(left[0], one.group, left[1], other.group)
 
 

@@ -177,7 +177,9 @@ def check_device(device: str) -> str:
     else:
         usable = name == "mps" and torch.backends.mps.is_available()
     if not usable:
-        raise OptionError(f"--device {device}: PyTorch finds no such device here. Wanted cpu, cuda or mps.")
+        raise OptionError(
+            f"--device {device}: PyTorch finds no such device here. Omit it to use the processor; else cuda or mps."
+        )
     return name
 
 
