@@ -40,7 +40,8 @@ class FitOptions:
 
     backbone: str = option(
         DEFAULT_BACKBONE,
-        "The network: efficientnet_lite0, 1, 2, original, resnet, any timm name, or several: lite0+lite1. Of fit alone: auto.",
+        "The network: efficientnet_lite0, 1, 2, original, resnet, any timm name, or several: lite0+lite1. "
+        "Of fit alone: auto.",
         flags=("-m", "--model", "--backbone"),
         metavar="NAME",
         panel=NETWORK,
