@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -31,13 +32,13 @@ from goldenrule.cli.main import app
 ROOT = Path(__file__).parents[1]
 PAGE, SCREENS = ROOT / "docs" / "reference" / "screens.md", ROOT / "docs" / "images" / "screens"
 LINES_BEFORE = ROOT / "docs" / "reference" / "screens_before.json"
-COLUMNS = 100
+COLUMNS, SHADES = 100, 48
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 RUN, PHOTOS, FEW = "demo/runs/textiles", "demo/textiles", "few"
 FEW_OF_EACH = 60
 COMMANDS = {
     "demo": "demo",
-    "fit": f"fit {FEW}",
+    "fit": f"fit {FEW} --minutes 1",
     "predict": f"predict {RUN} {FEW}/global -o predictions.csv --top 2",
     "evaluate": f"evaluate {RUN} {PHOTOS}",
     "audit": f"audit {PHOTOS}",
@@ -126,17 +127,18 @@ def photographed(pictures: dict[str, str]) -> None:
         page = browser.new_page(viewport={"width": 1100, "height": 800})
         for name, svg in pictures.items():
             page.set_content(f"<body style='margin:0;display:inline-block;width:1100px'>{svg}</body>")
-            page.locator("svg").first.screenshot(path=SCREENS / f"{name}.png")
+            path = SCREENS / f"{name}.png"
+            page.locator("svg").first.screenshot(path=path)
+            Image.open(path).convert("RGB").quantize(SHADES).save(path, optimize=True)
         browser.close()
 
 
 def page_of(texts: dict[str, str]) -> str:
     """Return the page: a table of lines, then every screen."""
     earlier = json.loads(LINES_BEFORE.read_text())
-    lines, commit = earlier["lines"], earlier["commit"]
-    rows = "".join(
-        f"| [`{name}`](#{name}) | {lines.get(name, '-')} | {len(text.splitlines())} |\n" for name, text in texts.items()
-    )
+    before, commit = earlier["lines"], earlier["commit"]
+    lines = {name: len(text.splitlines()) for name, text in texts.items()}
+    rows = "".join(f"| [`{name}`](#{name}) | {before.get(name, '-')} | {count} |\n" for name, count in lines.items())
     shown = "".join(
         f"\n## {name}\n\n![The last screen of goldenrule {name}](../images/screens/{name}.png)\n" for name in texts
     )
@@ -170,7 +172,7 @@ def texts_of(place: str, kept: Path) -> dict[str, str]:
             kept.write_text(json.dumps(texts))
         if name == "demo" and not Path(FEW).exists():
             few_images()
-    return texts
+    return {name: texts[name] for name in COMMANDS | WAITING}
 
 
 def main() -> None:

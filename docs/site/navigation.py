@@ -54,7 +54,7 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
         Chapter(heading="Measured", pages=("docs/results/README",)),
         Chapter(
             heading="Reference",
-            pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files")),
+            pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files", "screens")),
         ),
         Chapter(
             heading="Background", pages=("docs/design", "docs/decisions/README", "docs/security", "docs/dependencies")

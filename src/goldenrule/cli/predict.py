@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from goldenrule.models.classifier import Classifier
 
 MOST_IN_A_SET = 4
+SHOWN_BESIDE_A_FILE = 12
+"""So many rows are printed where a file has them all."""
 EXAMPLES = """Examples:
 
   goldenrule predict runs/dogscats photo.jpg
@@ -92,10 +94,11 @@ def predict(
     if result.images == 1:
         console.print(_one(result.shown[0], top), soft_wrap=True)
     else:
-        console.print(_table(result, with_sets=classifier.sets is not None, top=top))
-    if result.images > len(result.shown):
-        more = f" in {out}" if out else "; -o FILE.csv keeps all"
-        console.print(f"... and {result.images - len(result.shown):,} more{more}")
+        rows = result.shown[:SHOWN_BESIDE_A_FILE] if out else result.shown
+        console.print(_table(rows, with_sets=classifier.sets is not None, top=top))
+        if result.images > len(rows):
+            more = f" in {out}" if out else "; -o FILE.csv keeps all"
+            console.print(f"... and {result.images - len(rows):,} more{more}")
     if verbose:
         _say_details(classifier, console)
     unread = sum(count for status, count in result.statuses.items() if status not in ("ok", UNSURE, OUT))
@@ -157,8 +160,8 @@ def _say_sorted(folders: ClassFolders, console: Console) -> None:
         console.print(Text(f"{gone} ({folders.failed[0]})", style="yellow"), soft_wrap=True)
 
 
-def _table(result: Predicted, *, with_sets: bool, top: int) -> Table:
-    """Return the first rows, each with its `top` most probable classes."""
+def _table(rows: Sequence[Mapping[str, str]], *, with_sets: bool, top: int) -> Table:
+    """Return rows as a table, each with its `top` most probable classes."""
     from rich.table import Table
 
     from goldenrule.core.cells import from_cell
@@ -166,11 +169,11 @@ def _table(result: Predicted, *, with_sets: bool, top: int) -> Table:
 
     table = Table()
     of_set = ("set",) if with_sets else ()
-    of_flag = ("ood",) if any(row.get("ood") for row in result.shown) else ()
+    of_flag = ("ood",) if any(row.get("ood") for row in rows) else ()
     of_top = (f"the {top} most probable",) if top > 1 else ()
     for name in ("path", "status", "prediction", "probability", *of_top, *of_set, *of_flag):
         table.add_column(name, overflow="fold")
-    for row in result.shown:
+    for row in rows:
         style = "" if row["status"] == "ok" and not row.get("ood") else "yellow"
         cells: list[Any] = [
             Text(from_cell(row["path"])),

@@ -110,6 +110,13 @@ def check_labels(
     return _written(result, images)
 
 
+def _standing(suspect: SuspectedLabel) -> str:
+    """Return how a label stands that is among the most doubtful: "" where it is contradicted, and no more."""
+    if suspect.suspected:
+        return "suspected: "
+    return "" if suspect.probability_likely > suspect.probability_given else "not contradicted: "
+
+
 def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds: float) -> Section:
     """Return what is found of labels, with the images to look at first."""
     errors, splits = found.errors, _splits(images)
@@ -120,7 +127,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
             label=suspect.given,
             other=suspect.likely,
             joined="rather",
-            note=f"{suspect.given} {small(suspect.probability_given)}, "
+            note=f"{_standing(suspect)}{suspect.given} {small(suspect.probability_given)}, "
             f"{suspect.likely} {sureness(suspect.probability_likely)}" + (_said_of(copies) if copies else ""),
         )
         for suspect, copies in without_copies(errors, images, top)
