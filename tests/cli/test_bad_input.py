@@ -541,3 +541,19 @@ def test_an_option_is_no_value_of_another(command: Command, words: tuple[str, ..
     found = command(*words)
     assert found.returncode == 2
     assert why in " ".join(found.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("help",), "Give: goldenrule --help"),
+        (("version",), "Give: goldenrule --version"),
+        (("fit", "x", "--epoch", "3"), "Did you mean --epochs, an option of train"),
+        (("fit", "x", "--zzzz"), "No such option: --zzzz │"),
+        (("report", "x", "--lang", "de"), "'--lang': 'de' is not one of 'en', 'ja', 'zh'."),
+    ],
+)
+def test_words_that_others_use_lead_to_ours(command: Command, words: tuple[str, ...], why: str) -> None:
+    found = command(*words)
+    assert found.returncode == 2
+    assert why in " ".join(found.stderr.split())

@@ -199,14 +199,15 @@ def test_no_name_of_a_file_or_class_steers_the_terminal(
         ("labels", "run"),
         ("split", "odd", "split\x1b[1m"),
         ("learning-curve", "run"),
+        ("predict", "run", "odd"),
     ):
         found = command(*words)
         assert found.returncode in (0, 2), found.stderr
         assert not STEERS.search(found.stdout + found.stderr), (words, STEERS.search(found.stdout + found.stderr))
         shown.append(found.stdout)
-    assert "[/nope]" in shown[1]
-    assert r"\x1b[31mred" in shown[1]
-    assert r"two\nlines" in shown[1]
+    assert "[/nope]" in shown[-1]
+    assert r"\x1b[31mred" in shown[-1]
+    assert r"two\nlines" in shown[-1]
     for words in (("predict", "run", "not\x1b[31m"), ("fit", "not\x07there\u202e"), ("report", "x\x9b31m")):
         found = command(*words)
         assert found.returncode == 2

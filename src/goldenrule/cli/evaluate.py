@@ -64,7 +64,7 @@ def evaluate(
         table,
         classifier=classifier,
         skip_unknown=skip_unknown,
-        out=out or default_out(run, table),
+        out=out or default_out(run, table, skip_unknown=skip_unknown),
         threads=threads,
         progress=Bars(),
     )

@@ -90,6 +90,9 @@ class Commands(Group):
 
         if args and args[0] in RENAMED:
             raise OptionError(f"There is no command {args[0]}. It is now: goldenrule {RENAMED[args[0]]}.")
+        if args and args[0] in ("help", "version"):
+            every = " It is about all commands; goldenrule COMMAND --help about one." if args[0] == "help" else ""
+            raise OptionError(f"There is no command {args[0]}. Give: goldenrule --{args[0]}.{every}")
         return super().resolve_command(ctx, args)
 
     def with_option(self, spelling: str) -> str:
@@ -100,6 +103,13 @@ class Commands(Group):
             if any(spelling in (*one.opts, *getattr(one, "secondary_opts", ())) for one in command.params)
         ]
         return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:]))) if spelling else ""
+
+    def nearest_option(self, spelling: str) -> str:
+        """Return the option of any command that looks most like a spelling, "" where none does."""
+        from difflib import get_close_matches
+
+        every = {name for command in self.commands.values() for one in command.params for name in one.opts}
+        return next(iter(get_close_matches(spelling, sorted(every), n=1, cutoff=0.75)), "")
 
     def _refuse_repeated(self, ctx: Any) -> None:
         """Raise `OptionError` for an option that takes one value and is given twice: the first would have no effect."""
@@ -140,10 +150,13 @@ def _usage_errors(commands: Commands) -> Iterator[None]:
         if isinstance(message := getattr(error, "message", None), str):
             from goldenrule.core.visible import visible
 
-            error.message = visible(message)
-            if others := commands.with_option(getattr(error, "option_name", "")):
+            error.message = visible(message).replace("Value error, ", "")
+            asked = getattr(error, "option_name", "")
+            if others := commands.with_option(asked):
                 vars(error)["possibilities"] = []
                 error.message += f". It is an option of {others}."
+            elif asked and not getattr(error, "possibilities", None) and (close := commands.nearest_option(asked)):
+                error.message += f". Did you mean {close}, an option of {commands.with_option(close)}?"
         raise
 
 

@@ -144,9 +144,9 @@ def evaluate(
     began, progress = time.perf_counter(), progress or Silent()
     run, classifier = Path(run), classifier or Classifier.load(Path(run))
     table = source if isinstance(source, ImageTable) else from_source(source, group_by="none")
-    asked = _source(table)
+    asked = _source(table, skip_unknown)
     if out is not None:
-        _check_out(Path(out), table, run)
+        _check_out(Path(out), table, run, asked)
         check_no_links(run)
     if rename:
         table = with_classes(table, rename)
@@ -207,19 +207,19 @@ def name_of(table: ImageTable) -> str:
     return f"{root.parent.name}-{root.name}" if split_called(root.name) else root.name or "images"
 
 
-def default_out(run: Path, table: ImageTable) -> Path:
-    """Return where an evaluation is written: RUN/evaluations/NAME, with a number where NAME has other images."""
+def default_out(run: Path, table: ImageTable, *, skip_unknown: bool = False) -> Path:
+    """Return where an evaluation is written: RUN/evaluations/NAME, with a number where NAME is another one."""
     name = name_of(table)
     number, folder = 1, run / FOLDER / name
-    while folder.exists() and _source_of(folder) != _source(table):
+    while folder.exists() and _source_of(folder) != _source(table, skip_unknown):
         number += 1
         folder = run / FOLDER / f"{name}-{number}"
     return folder
 
 
-def _source(table: ImageTable) -> str:
-    """Return what tells the images of one evaluation from those of another."""
-    return json_digest([str(table.root.resolve()), table.uris])[:32]
+def _source(table: ImageTable, skip_unknown: bool) -> str:
+    """Return what tells one evaluation from another: its images, what their classes are called, what is left out."""
+    return json_digest([str(table.root.resolve()), table.uris, table.classes, skip_unknown])[:32]
 
 
 def _source_of(folder: Path) -> str | None:
@@ -229,13 +229,13 @@ def _source_of(folder: Path) -> str | None:
         return None
 
 
-def _check_out(folder: Path, table: ImageTable, run: Path) -> None:
-    """Raise `OptionError` unless a folder is free, or holds an evaluation of these images."""
+def _check_out(folder: Path, table: ImageTable, run: Path, asked: str) -> None:
+    """Raise `OptionError` unless a folder is free, or holds the evaluation that is asked for."""
     if folder.is_file():
         raise OptionError(f"--out {folder} is a file; wanted a folder for {PAGE}, {NUMBERS} and {ROWS}.")
     if folder.resolve() in {table.root.resolve(), run.resolve()}:
         raise OptionError(f"--out {folder} holds the images, or the run. Give a folder of its own.")
-    if folder.is_dir() and any(folder.iterdir()) and _source_of(folder) != _source(table):
+    if folder.is_dir() and any(folder.iterdir()) and _source_of(folder) != asked:
         raise OptionError(f"--out {folder} holds something else. Nothing was changed: give a new folder.")
 
 
