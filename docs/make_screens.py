@@ -138,14 +138,18 @@ def page_of(texts: dict[str, str]) -> str:
     earlier = json.loads(LINES_BEFORE.read_text())
     before, commit = earlier["lines"], earlier["commit"]
     lines = {name: len(text.splitlines()) for name, text in texts.items()}
-    rows = "".join(f"| [`{name}`](#{name}) | {before.get(name, '-')} | {count} |\n" for name, count in lines.items())
+    table = [
+        [f"[`{name}`](#{name})", *([before.get(name, "-")] if before else []), count] for name, count in lines.items()
+    ]
+    rows = "".join(f"| {' | '.join(map(str, row))} |\n" for row in table)
+    said = f' "Before" is the same work by an earlier commit ({commit}).' if before else ""
+    head = "| command | lines before | lines now |\n|---|---|---|" if before else "| command | lines |\n|---|---|"
     shown = "".join(
         f"\n## {name}\n\n![The last screen of goldenrule {name}](../images/screens/{name}.png)\n" for name in texts
     )
     return (
         "# What every command prints\n\nMade by `python docs/make_screens.py`, on the demo's textiles. Progress is "
-        'not shown: it is gone when a command ends. "Before" is the same work by an earlier commit '
-        f"({commit}).\n\n| command | lines before | lines now |\n|---|---|---|\n{rows}{shown}"
+        f"not shown: it is gone when a command ends.{said}\n\n{head}\n{rows}{shown}"
     )
 
 

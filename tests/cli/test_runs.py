@@ -104,7 +104,6 @@ def test_overwrite_asks_before_it_begins_anew(command: Command, runs: Path, smal
     assert (runs / "photos" / "run.json").is_file()
 
 
-def test_a_number_of_100_percent_is_one_with_its_interval(command: Command, runs: Path) -> None:
-    """As `fit` prints it: no decimals where all are right, and the split it is of."""
+def test_a_number_is_listed_with_its_interval_and_the_split_it_is_of(command: Command, runs: Path) -> None:
     done = command("runs")
     assert re.search(r"\d+(\.\d+)? % +\[[\d.]+, [\d.]+\] (test|validation|valid|out-of-fold)", done.stdout)

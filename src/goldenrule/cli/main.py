@@ -106,10 +106,10 @@ class Commands(Group):
 
     def nearest_option(self, spelling: str) -> str:
         """Return the option of any command that looks most like a spelling, "" where none does."""
-        from difflib import get_close_matches
+        from goldenrule.core.errors import nearest
 
         every = {name for command in self.commands.values() for one in command.params for name in one.opts}
-        return next(iter(get_close_matches(spelling, sorted(every), n=1, cutoff=0.75)), "")
+        return next(iter(nearest(spelling, sorted(every), most=1, cutoff=0.75)), "")
 
     def _refuse_repeated(self, ctx: Any) -> None:
         """Raise `OptionError` for an option that takes one value and is given twice: the first would have no effect."""

@@ -101,13 +101,13 @@ class MissingExtra(GoldenRuleError):
     """An optional dependency is not installed; the message names the extra."""
 
 
-def nearest(name: str, known: Iterable[str], *, most: int = 5) -> list[str]:
+def nearest(name: str, known: Iterable[str], *, most: int = 5, cutoff: float = 0.5) -> list[str]:
     """Return the known names that look most like `name`, best first.
 
     >>> nearest("efficientnet_light0", ["efficientnet_lite0", "resnet18"])
     ['efficientnet_lite0']
     """
-    return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+    return difflib.get_close_matches(name, list(known), n=most, cutoff=cutoff)
 
 
 _ADVICE = {

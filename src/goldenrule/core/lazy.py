@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -25,7 +24,9 @@ def lazy(
 
     def load(name: str) -> Any:
         if name not in homes:
-            close = (meant or {}).get(name) or next(iter(get_close_matches(name, homes, n=1)), "")
+            from goldenrule.core.errors import nearest
+
+            close = (meant or {}).get(name) or next(iter(nearest(name, homes, most=1, cutoff=0.6)), "")
             hint = f". Did you mean {close}?" if close and not name.startswith("_") else ""
             raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
         if before is not None:

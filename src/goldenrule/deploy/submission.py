@@ -167,7 +167,7 @@ def side_file(out: Path) -> Path:
 def evaluated(run: Path, classifier: Classifier) -> Predictions | None:
     """Return the predictions by which a run's classifier was evaluated: out-of-fold, or on validation.
 
-    Multi-label with thresholds: those of each fold chosen on the others.
+    Multi-label with thresholds: those of each fold selected on the others.
     """
     first = run_result(run).evaluated_on if was_written(run, RESULT) else "valid"
     for name in ("out-of-fold", "valid") if first == "out-of-fold" else ("valid", "out-of-fold"):

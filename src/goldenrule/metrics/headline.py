@@ -21,7 +21,7 @@ def quality(predictions: Predictions, *, beta: float = 1) -> Estimate:
 
 
 def with_class_thresholds(predictions: Predictions, *, beta: float = 1) -> Predictions:
-    """Return multi-label predictions with the best thresholds for F-beta, each fold's chosen on the others.
+    """Return multi-label predictions with the best thresholds for F-beta, each fold's selected on the others.
 
     Those of a single label, or without a labelled image, stay as they are.
     """

@@ -28,7 +28,6 @@ from goldenrule.data.table import ImageTable, Split
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.backbone import backbone as load_backbone
-from goldenrule.models.catalog import canonical_name, check_known
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
@@ -66,9 +65,6 @@ def prepared_fit(
     """
     options, progress, state = options or FitOptions(), progress or Silent(), FitState()
     device = check_device(options.device)
-    for name in options.candidates or (options.backbone,):
-        if options.weights is None and options.start_from is None:
-            check_known(canonical_name(name))  # before minutes of reading
     with state.stage("read"):
         table, seen = read_images(source, options, progress)
         state.stamps = stamps_of(table)

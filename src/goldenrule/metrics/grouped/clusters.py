@@ -147,11 +147,16 @@ def clustered_error(values: Floats, groups: NDArray[np.int64] | None) -> tuple[f
 
 
 def welch_p_value(
-    one: Floats, groups: NDArray[np.int64] | None, other: Floats, its_groups: NDArray[np.int64] | None
+    one: Floats,
+    groups: NDArray[np.int64] | None,
+    other: Floats,
+    its_groups: NDArray[np.int64] | None,
+    *,
+    untold: float = 1.0,
 ) -> float:
     """Return the two-sided p-value of two equal means by Welch's t-test over groups, or over images without groups.
 
-    1 where either has fewer than six groups.
+    `untold` where either has fewer than six groups.
 
     >>> one, other = np.arange(20) % 2 / 1.0, np.arange(20) % 2 + 0.5
     >>> round(welch_p_value(one, None, other, None), 4), welch_p_value(one, np.arange(20) // 5, other, None)
@@ -160,7 +165,9 @@ def welch_p_value(
     ttest_ind_from_stats = Late("scipy.stats").ttest_ind_from_stats
 
     (error, count), (its_error, its_count) = clustered_error(one, groups), clustered_error(other, its_groups)
-    if min(count, its_count) < FEWEST_GROUPS or error == its_error == 0:
+    if min(count, its_count) < FEWEST_GROUPS:
+        return untold
+    if error == its_error == 0:
         return 1.0
     spreads = error * np.sqrt(count), its_error * np.sqrt(its_count)
     found = ttest_ind_from_stats(one.mean(), spreads[0], count, other.mean(), spreads[1], its_count, equal_var=False)

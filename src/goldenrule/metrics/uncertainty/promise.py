@@ -178,10 +178,7 @@ def clustered_p_value(one: Predictions, other: Predictions, *, untold: float = 1
     every, truth = np.concatenate(right), np.concatenate([one.truth, other.truth])
     shares = np.bincount(truth, weights=every) / np.maximum(np.bincount(truth), 1)
     left = [values - shares[predictions.truth] for values, predictions in zip(right, (one, other), strict=True)]
-    counts = [len(one) if one.group is None else len(np.unique(one.group)) for one in (one, other)]
-    if min(counts) < FEWEST_GROUPS:
-        return untold
-    return welch_p_value(left[0], one.group, left[1], other.group)
+    return welch_p_value(left[0], one.group, left[1], other.group, untold=untold)
 
 
 def _expected(

@@ -90,7 +90,7 @@ def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
 
     First the best one for all classes; then class after class its best one, the others being as they are, until
     nothing changes (coordinate ascent). One per class is taken only where it scores better across folds:
-    those of a fold are chosen on the others. Without folds every fifth image makes one.
+    those of a fold are selected on the others. Without folds every fifth image makes one.
 
     Raises `OptionError` for a single label, no scored images, or a beta that is not above 0.
 
@@ -111,7 +111,7 @@ def best_thresholds(predictions: Predictions, *, beta: float = 1) -> Thresholds:
 
 
 def with_thresholds_by_fold(predictions: Predictions, chosen: Thresholds) -> Predictions:
-    """Return predictions with the thresholds of each fold chosen on the others, in the way of `chosen`."""
+    """Return predictions with the thresholds of each fold selected on the others, in the way of `chosen`."""
     true, likely = _scored(predictions)
     values = np.tile(np.asarray(chosen.values), (len(predictions), 1))
     scored = np.flatnonzero(predictions.ok & predictions.labelled)
@@ -132,7 +132,7 @@ def _scored_folds(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def _by_fold(true: Marks, likely: Floats, fold: NDArray[np.int64], beta: float, *, per_class: bool) -> Floats:
-    """Return thresholds (n, C): those of each fold were chosen on the others."""
+    """Return thresholds (n, C): those of each fold were selected on the others."""
     values = np.full(likely.shape, 0.5)
     for held_out in np.unique(fold):
         others = fold != held_out
