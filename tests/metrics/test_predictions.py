@@ -254,6 +254,20 @@ def test_what_is_told_of_single_images_goes_with_them():
         some(reason=["why"] * 6)
 
 
+def test_flags_are_added_to_predictions_that_stay_as_they_were():
+    whole, inside = some(), np.eye(3, dtype=bool)[[0, 0, 1, 2, 0, 1]]
+    probabilities = whole.probabilities
+    assert whole.scored.inside is None
+    flagged = whole.with_flags(ood=np.arange(6) == 3, inside=inside)
+    assert flagged == replace(whole, ood=np.arange(6) == 3, inside=inside)
+    assert flagged.probabilities is probabilities
+    assert flagged.scored.inside.tolist() == inside[whole.ok & whole.labelled].tolist()
+    assert not flagged.inside.flags.writeable
+    assert (whole.ood, whole.inside) == (None, None)
+    with pytest.raises(OptionError, match="inside: wanted shape"):
+        whole.with_flags(inside=inside[:, :2])
+
+
 def test_distances_go_with_their_images_and_stay_where_all_parts_have_them():
     near = np.where(some().ok, np.arange(6) / 10, np.nan)
     whole = some(distance=near)

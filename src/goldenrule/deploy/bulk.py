@@ -203,9 +203,8 @@ class _Work:
             block,
             min_confidence=self.rules.min_confidence,
             when_ood=self.rules.when_ood,
-            sets=classifier.sets,
-            ood_detector=classifier.ood_detector,
             reasons=True,
+            told=True,
         )
         rows = [with_top(row, self.rules.top) for row in made]
         for row in rows:

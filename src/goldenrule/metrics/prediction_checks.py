@@ -41,8 +41,8 @@ def checked_fields(given: Mapping[str, Any]) -> dict[str, Any]:
         "thresholds": _checked_thresholds(predictions.thresholds, predictions.task, len(ids), len(classes)),
         "distance": None if predictions.distance is None else _checked_distance(predictions.distance, status == "ok"),
         "reason": _checked_reason(predictions.reason, status == "ok"),
-        "ood": _checked_flags("ood", predictions.ood, (len(ids),)),
-        "inside": _checked_flags("inside", predictions.inside, (len(ids), len(classes))),
+        "ood": checked_flags("ood", predictions.ood, (len(ids),)),
+        "inside": checked_flags("inside", predictions.inside, (len(ids), len(classes))),
     }
 
 
@@ -153,7 +153,8 @@ def _checked_reason(reason: ArrayLike | None, ok: NDArray[np.bool_]) -> NDArray[
     return _read_only(array)
 
 
-def _checked_flags(name: str, flags: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def checked_flags(name: str, flags: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Return flags as read-only booleans of a shape, None where there are none."""
     if flags is None:
         return None
     array = np.asarray(flags, dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import os
@@ -228,6 +229,17 @@ class Predictions:
             ood=None if self.ood is None else self.ood[chosen],
             inside=None if self.inside is None else self.inside[chosen],
         )
+
+    def with_flags(self, *, ood: ArrayLike | None = None, inside: ArrayLike | None = None) -> Predictions:
+        """Return the same predictions with what a classifier flags: `ood` (n,) and `inside` (n, C), None for neither.
+
+        All else was checked before, and neither probabilities nor what is called are computed again.
+        """
+        flagged = copy.copy(self)
+        flagged.__dict__.pop("_scored_split", None)  # it has the flags of before
+        object.__setattr__(flagged, "ood", checks.checked_flags("ood", ood, (len(self),)))
+        object.__setattr__(flagged, "inside", checks.checked_flags("inside", inside, (len(self), len(self.classes))))
+        return flagged
 
     def groups_of(self, rows: ArrayLike) -> NDArray[np.int64] | None:
         """Return the groups of these rows (a mask or numbers), None where images are independent."""

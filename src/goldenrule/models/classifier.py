@@ -174,10 +174,10 @@ class Classifier:
         """
         known: dict[str, Any] = {"ids": ids, "truth": truth, "status": status, "distance": distance, "reason": reason}
         said = Predictions.from_logits(logits, self.classes, task=self.task, **known)
-        more: dict[str, Any] = {"inside": self.sets.sets(said)} if self.sets else {}
-        if self.ood_detector and distance is not None:
-            more["ood"] = self.ood_detector.is_ood(said)
-        said = replace(said, **more) if more else said
+        said = said.with_flags(
+            inside=self.sets.sets(said) if self.sets else None,
+            ood=self.ood_detector.is_ood(said) if self.ood_detector and distance is not None else None,
+        )
         return self.thresholds.apply(said) if self.thresholds else said
 
     def _seen(

@@ -162,9 +162,8 @@ def _rows(batch: Sequence[Waiting], rules: RowRules, threads: int) -> list[Row]:
         predictions,
         min_confidence=rules.min_confidence,
         when_ood=rules.when_ood,
-        sets=classifier.sets,
-        ood_detector=classifier.ood_detector,
         reasons=True,
+        told=True,
     )
     return [
         values_of(with_top(row, one.top), columns_of(classifier, replace(rules, top=one.top)))

@@ -115,7 +115,7 @@ class PredictionSets:
         require_single_label(predictions.task, "a conformal set")
         rows = np.flatnonzero(predictions.ok)
         inside = np.zeros((len(predictions), len(predictions.classes)), np.bool_)
-        readable = predictions.select(rows)
+        readable = predictions if len(rows) == len(predictions) else predictions.select(rows)
         inside[rows] = self._scores(readable, "predict") <= self.threshold
         inside[rows, readable.predicted] = True
         return inside
