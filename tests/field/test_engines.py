@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goldenrule.core.errors import BackboneError, OptionError
+from goldenrule.core.errors import BackboneError, OptionError, UnknownBackbone
 from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import PLAIN
 from goldenrule.data.pictures.file_digests import with_digests
@@ -435,6 +435,24 @@ def test_an_address_or_an_unknown_tag_is_no_backbone(
         done = command(*words)
         assert done.returncode == 2
         assert ("is an address" if ":" in name else "no weights of it") in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["no_such", "lite0+no_such", "auto:lite0,no_such", "resnet18.no_such_weights"])
+def test_a_backbone_that_there_is_not_is_told_before_the_images_are_read(
+    command: Command, picture_folder: Pictures, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("an image was read")
+
+    folder = picture_folder(each=4)
+    for place in ("pipelines.prepare.looked", "tasks.precompute.glanced"):
+        monkeypatch.setattr(f"goldenrule.{place}", read)
+    done = command("fit", folder, "--backbone", name)
+    assert done.returncode == 2
+    assert "no_such" in done.stderr
+    if not name.startswith("auto"):
+        with pytest.raises(UnknownBackbone, match="no_such"):
+            from_folder(folder).features(name)
 
 
 def test_a_run_is_not_looked_into_by_other_weights_than_it_began_with(

@@ -138,6 +138,38 @@ def backbone(
     Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
     name, weights = canonical_name(name), Path(weights) if weights is not None else None
+    folder = _folder_of(name, weights, size, pooling, drawn)
+    if (found := cached(folder)) is not None:
+        return _looking(found, squish, decoding, levels)
+    check_known(name)
+    if is_there(folder):
+        (progress or Silent()).say(f"{name} in {folder} is damaged or of another version, and is prepared anew.")
+    (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
+    _prepare(folder, name, weights, size, pooling, drawn)
+    prepared = cached(folder)
+    assert prepared is not None
+    return _looking(prepared, squish, decoding, levels)
+
+
+def check_backbone(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    size: int | None = None,
+    pooling: Pooling = "average",
+    drawn: int | None = None,
+) -> None:
+    """Raise `UnknownBackbone`, `WeightsUnavailable` or `OptionError` where `backbone` would: nothing is prepared.
+
+    What was prepared on this machine is known without importing timm.
+    """
+    name = canonical_name(name)
+    if not is_there(_folder_of(name, Path(weights) if weights is not None else None, size, pooling, drawn)):
+        check_known(name)
+
+
+def _folder_of(name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None) -> Path:
+    """Return the folder of the cache where a backbone is prepared, or would be."""
     if weights is not None and drawn is not None:
         raise OptionError(f"--weights {weights} and weights drawn by chance: wanted one of them.")
     if drawn is not None:
@@ -152,17 +184,7 @@ def backbone(
     if size is not None:
         Preprocessing(size=size)  # says at once what is wrong with it
     key = json_digest({"name": name, "origin": origin, "pooling": pooling, "size": size, "format": FORMAT})
-    folder = cache_folder() / "backbones" / key[:32]
-    if (found := cached(folder)) is not None:
-        return _looking(found, squish, decoding, levels)
-    check_known(name)
-    if is_there(folder):
-        (progress or Silent()).say(f"{name} in {folder} is damaged or of another version, and is prepared anew.")
-    (progress or Silent()).say(f"Preparing {name} for this machine (once, some seconds) ...")
-    _prepare(folder, name, weights, size, pooling, drawn)
-    prepared = cached(folder)
-    assert prepared is not None
-    return _looking(prepared, squish, decoding, levels)
+    return cache_folder() / "backbones" / key[:32]
 
 
 def _origin(name: str) -> str:

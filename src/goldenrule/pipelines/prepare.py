@@ -28,6 +28,7 @@ from goldenrule.data.table import ImageTable, Split
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone, kept
 from goldenrule.models.backbone import backbone as load_backbone
+from goldenrule.models.backbone import check_backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone
@@ -65,6 +66,7 @@ def prepared_fit(
     """
     options, progress, state = options or FitOptions(), progress or Silent(), FitState()
     device = check_device(options.device)
+    _check_backbones(options)
     with state.stage("read"):
         table, seen = read_images(source, options, progress)
         state.stamps = stamps_of(table)
@@ -170,6 +172,14 @@ def candidate_backbones(options: FitOptions, progress: Progress) -> list[Backbon
     """Return the backbones to choose from (`--backbone auto`), or the one to start from."""
     names = options.candidates or (options.backbone,)
     return [first_backbone(replace(options, backbone=name), progress) for name in names]
+
+
+def _check_backbones(options: FitOptions) -> None:
+    """Raise `UnknownBackbone` for a name that there is not, before minutes of reading."""
+    if options.start_from is None:
+        how: dict[str, Any] = {"weights": options.weights, "size": options.size, "pooling": options.pooling}
+        for name in options.candidates or (options.backbone,):
+            check_backbone(name, **how, drawn=options.seed if options.from_scratch else None)
 
 
 def backbone_from_scratch(options: FitOptions, progress: Progress) -> Backbone:

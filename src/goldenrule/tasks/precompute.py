@@ -15,6 +15,7 @@ from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.backbone import backbone as load_backbone
+from goldenrule.models.backbone import check_backbone
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.training.plan import DEFAULT_VIEWS
 
@@ -62,6 +63,7 @@ def feature_arrays(
     Where `backbone` is no prepared one, black and white of pictures of more than 8 bits are found as a fit finds them.
     """
     if not isinstance(backbone, Backbone):
+        check_backbone(backbone or DEFAULT_BACKBONE)
         images, levels, _ = glanced(images, progress=progress)
         backbone = load_backbone(backbone or DEFAULT_BACKBONE, levels=levels, progress=progress)
     table, found = features_of(images, backbone, threads=threads, progress=progress)
