@@ -18,6 +18,7 @@ import pytest
 from goldenrule.core.errors import RunError, RunInUse, SourceError
 from goldenrule.runs.removal import remove_run
 from goldenrule.runs.store import opened
+from goldenrule.storage.manifest import write_recorded_json
 
 Command = Callable[..., Any]
 
@@ -41,6 +42,13 @@ def test_runs_are_listed_with_their_numbers(command: Command, fitted: Any, runs:
     assert (photos["kind"], photos["images"]) == ("quick fit", len(fitted.table))
     assert photos["number"]["value"] == fitted.headline.value
     assert damaged["kind"] == "damaged"
+
+
+def test_a_fit_that_was_stopped_while_it_trained_is_told_from_a_quick_fit(command: Command, runs: Path) -> None:
+    about = json.loads((runs / "photos" / "run.json").read_text())
+    write_recorded_json(runs / "photos", "run.json", about | {"quick": False})
+    command("runs", "--json", "list.json")
+    assert json.loads((runs.parent / "list.json").read_text())["runs"][0]["kind"] == "quick fit, training stopped"
 
 
 def test_a_folder_without_runs_says_so_and_no_folder_is_an_error(command: Command, tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def _scores(result: FitResult) -> Iterator[Text]:
     kind = "" if result.headline.name == "accuracy" else f" {result.headline.name},"
     for name, value, interval, n, effective, split in rows:
         numbers = f"{value:>{widths[1]}} {interval:<{widths[2]}}"
-        line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} images{effective},{kind} {result.basis(split)}"
+        many = "images" if n != "1" else "image "
+        line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} {many}{effective},{kind} {result.basis(split)}"
         yield Text(line, style="bold" if split == result.headline_split else "")
     for name, of_split in result.metrics.items():
         stated = (f"{SPLIT_NAMES.get(split, split)} {value_and_interval(one)}" for split, one in of_split.items())

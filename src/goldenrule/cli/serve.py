@@ -70,7 +70,7 @@ def serve(
 
     def listening(at: str) -> None:
         console.print(
-            Text(f"Serving {run}: open {at} in a browser (programs: POST {at}/predict). Ctrl-C ends it."),
+            Text(f"Serving {run}: open {at} in a browser (or: curl -F files=@photo.jpg {at}/predict). Ctrl-C ends it."),
             soft_wrap=True,
         )
         console.file.flush()

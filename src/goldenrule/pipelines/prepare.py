@@ -26,9 +26,8 @@ from goldenrule.data.splits.folds import all_in_train, fold_drawn, without_valid
 from goldenrule.data.splits.splitting import check_enough, sample_per_class, torn_groups, with_split
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.features.extractor import FeatureExtractor, Features
-from goldenrule.models.backbone import Backbone, kept
+from goldenrule.models.backbone import Backbone, check_backbone, kept
 from goldenrule.models.backbone import backbone as load_backbone
-from goldenrule.models.backbone import check_backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.pipelines.backbone_selection import with_chosen_backbone

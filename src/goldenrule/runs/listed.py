@@ -93,7 +93,7 @@ def _kind(folder: Path, about: RunJson) -> str:
     if about.options.get("folds") is not None:
         return "average of folds"
     if choice.quick:
-        return "quick fit"
+        return "quick fit" if about.quick else "quick fit, training stopped"
     return f"steps without {', '.join(map(str, choice.left_out))}" if choice.left_out else "all steps"
 
 

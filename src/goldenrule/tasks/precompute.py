@@ -13,9 +13,8 @@ from goldenrule.data.augmentation.augment import Augmentation, views
 from goldenrule.data.pictures.levels import glanced
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor, Features
-from goldenrule.models.backbone import Backbone
+from goldenrule.models.backbone import Backbone, check_backbone
 from goldenrule.models.backbone import backbone as load_backbone
-from goldenrule.models.backbone import check_backbone
 from goldenrule.models.catalog import DEFAULT_BACKBONE
 from goldenrule.training.plan import DEFAULT_VIEWS
 
