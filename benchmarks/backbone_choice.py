@@ -19,6 +19,7 @@ import numpy as np
 from common import RESULTS, made_with, markdown_table, with_clean_test
 from goldenrule.analysis.backbone_choice import BackboneScore
 from goldenrule.core.progress import Bars
+from goldenrule.core.schema import as_json
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
@@ -81,7 +82,7 @@ def measured(name: str, folder: Path, backbones: list[Backbone], options: FitOpt
     return {
         "set": name,
         "seed": options.seed,
-        "choice": choice.to_json(),
+        "choice": as_json(choice),
         "out_of_fold": {one.name: standing(one) for one in choice.candidates},
         "test": {one: numbers(predictions) for one, predictions in said.items()},
         "test_log_loss": {one: log_loss(predictions).value for one, predictions in said.items()},

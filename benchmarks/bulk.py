@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from goldenrule.models.graphs.compiled import available_threads, serving_engine,
 IMAGES, ROUNDS = 1000, 5
 PEAK = """
 import sys, time
+from functools import partial
 from pathlib import Path
 from goldenrule.deploy.bulk import predict_files
 from goldenrule.models.classifier import Classifier
@@ -100,9 +102,7 @@ def measured(classifier: gr.Classifier, photos: list[Path], folder: Path) -> dic
 
 def decoded(classifier: gr.Classifier, photos: list[Path], batch_size: int, threads: int):
     """Decode photos as a prediction does."""
-    jobs = (
-        DecodeJob(row=row, read=lambda path=path: read_picture(path), views=(0,)) for row, path in enumerate(photos)
-    )
+    jobs = (DecodeJob(row=row, read=partial(read_picture, path), views=(0,)) for row, path in enumerate(photos))
     return batches(jobs, (PLAIN,), classifier.preprocessing, batch_size=batch_size, threads=threads)
 
 

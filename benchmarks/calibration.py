@@ -18,6 +18,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
+from goldenrule.core.schema import as_json
 from goldenrule.features.linear import Rows, fit_linear_at
 from goldenrule.metrics import value_and_interval
 from goldenrule.models.heads import LayeredHead
@@ -106,11 +107,11 @@ def without(rows: Rows, out: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
 def numbers(seen: gr.Predictions, before: gr.Predictions) -> dict[str, Any]:
     """Return the scores, and the paired gain in log loss over the head as it was solved."""
     return {
-        "calibration error": gr.metrics.calibration_error(seen).to_json(),
+        "calibration error": as_json(gr.metrics.calibration_error(seen)),
         "ECE": familiar_ece(seen),
-        "log loss": gr.metrics.log_loss(seen).to_json(),
-        "Brier score": gr.metrics.brier_score(seen).to_json(),
-        "gain": gr.metrics.paired_bootstrap(before, seen).gain.to_json(),
+        "log loss": as_json(gr.metrics.log_loss(seen)),
+        "Brier score": as_json(gr.metrics.brier_score(seen)),
+        "gain": as_json(gr.metrics.paired_bootstrap(before, seen).gain),
     }
 
 

@@ -19,6 +19,7 @@ import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table, with_clean_test
 from goldenrule.core.memory import keep_freed_memory
 from goldenrule.core.progress import Bars
+from goldenrule.core.schema import as_json
 from goldenrule.metrics.basic import hits
 from goldenrule.pipelines.comparison.comparison_report import against
 from goldenrule.report.sentences import duration
@@ -61,7 +62,7 @@ def main() -> None:
         print(text)
         if not asked.trial:
             (RESULTS / "compare.md").write_text(text, encoding="utf-8")
-            rows = {name: {**one.to_json(), "images": name} for name, one in found.items()}
+            rows = {name: {**as_json(one), "images": name} for name, one in found.items()}
             write_json(RESULTS / "compare.json", {"made_with": made, "sets": rows})
 
 

@@ -28,6 +28,7 @@ from goldenrule.analysis.learning_curve import learning_curve
 from goldenrule.core.errors import TooFewImages
 from goldenrule.core.progress import Silent
 from goldenrule.core.randomness import key
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.metrics import Estimate, value_and_interval
 from learning_curves import LEAST_TEST, SETS, Images
 
@@ -108,9 +109,9 @@ def measured(images: Images) -> Record:
         "test_images": len(held.test),
         "series": len(set(images.units)) < 0.5 * len(images.units),
         "sizes": sizes,
-        "accuracy": [one.to_json() for one in found[:-1]],
-        "all": found[-1].to_json(),
-        "all_gain": [one.to_json() for one in left],
+        "accuracy": [as_json(one) for one in found[:-1]],
+        "all": as_json(found[-1]),
+        "all_gain": [as_json(one) for one in left],
     }
 
 
@@ -141,7 +142,7 @@ def advised(images: Images, seeds: int) -> Iterable[Record]:
             "all_images": len(held.train),
             "test_images": len(held.test),
             "more_images": advice.more_images,
-            "forecast_gain": advice.ahead[0].gain.to_json(),
+            "forecast_gain": as_json(advice.ahead[0].gain),
             "measured_gain": float(after - before),
         }
 
@@ -201,9 +202,9 @@ def _accuracy_table(records: list[Record]) -> str:
     sizes = [size for size in SIZES if any(size in one["sizes"] for one in records)]
     rows = []
     for one in records:
-        found = dict(zip(one["sizes"], map(Estimate.from_json, one["accuracy"]), strict=True))
+        found = dict(zip(one["sizes"], (from_json(value, Estimate) for value in one["accuracy"]), strict=True))
         cells = [value_and_interval(found[size]) if size in found else "" for size in sizes]
-        everything = value_and_interval(Estimate.from_json(one["all"]))
+        everything = value_and_interval(from_json(one["all"], Estimate))
         rows.append(
             [_name(one), f"{one['classes']}", f"{one['test_images']:,}", *cells, f"{everything} ({one['median']:,.0f})"]
         )
@@ -214,7 +215,7 @@ def _gain_table(records: list[Record]) -> str:
     sizes = [size for size in SIZES if any(size in one["sizes"] for one in records)]
     rows = []
     for one in records:
-        found = dict(zip(one["sizes"], map(Estimate.from_json, one["all_gain"]), strict=True))
+        found = dict(zip(one["sizes"], (from_json(value, Estimate) for value in one["all_gain"]), strict=True))
         cells = [value_and_interval(found[size]).replace(" points", "") if size in found else "" for size in sizes]
         rows.append([_name(one), *cells])
     return markdown_table(["set", *(f"above {size}" for size in sizes)], rows)
@@ -252,7 +253,7 @@ def _advice_by_set(records: list[Record]) -> str:
                     f"{first['images']:,} -> {first['all_images']:,}",
                     f"{first['test_images']:,}",
                     ", ".join(HELP[advice["more_images"]] for advice in one["advice"]),
-                    "; ".join(value_and_interval(Estimate.from_json(a["forecast_gain"])) for a in one["advice"]),
+                    "; ".join(value_and_interval(from_json(a["forecast_gain"], Estimate)) for a in one["advice"]),
                     "; ".join(f"{100 * a['measured_gain']:.1f}" for a in one["advice"]),
                 ]
             )

@@ -19,6 +19,7 @@ import numpy as np
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.analysis.dependence import LEVEL, Flattery, Nearness, flattery, nearest_of_kind, nearness
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.grouping import with_alike
 from goldenrule.data.name_order import Proposal, by_name
 from goldenrule.data.sources.label_tables import from_source
@@ -127,12 +128,12 @@ def of_set(name: str) -> dict[str, Any]:
         near = asked(table, activations, order)
         found = compared(table, activations, table.with_places(list(order.places)))
         value |= {"share": near.share, "chance": near.chance, "p": near.p_value, "asked": near.images}
-        value |= {"shown": near.shown, "flatters": found.shown, **found.to_json()}
+        value |= {"shown": near.shown, "flatters": found.shown, **as_json(found)}
     if name.startswith("GTSRB"):
         films = from_source(DATA / name, group_by="gtsrb")
         of_uri = dict(zip(films.uris, films.rows["group"].to_pylist(), strict=True))
         grouped = table.with_groups([of_uri[uri] for uri in table.uris])
-        value["films"] = compared(table, activations, grouped).to_json()
+        value["films"] = as_json(compared(table, activations, grouped))
     return value
 
 
@@ -187,7 +188,7 @@ def planted(features: Any, truth: Any, draws: np.random.Generator) -> tuple[Near
         rows = np.flatnonzero(truth == label)
         pieces = pieces_of(rows, draws)
         places[np.concatenate(pieces)] = rows
-    order = Proposal("name", "near each other by name", "nearby", places=tuple(places.tolist()))
+    order = Proposal("name", "near each other by name", places=tuple(places.tolist()))
     pairs = nearest_of_kind(lambda rows: features[list(rows)], truth)
     near = nearness([order], *pairs, truth)[0]
     names = [str(label) for label in range(int(truth.max()) + 1)]
@@ -255,7 +256,7 @@ def sets_table(rows: dict[str, Any]) -> str:
         if "share" not in row:
             lines.append([name, f"{row['n']:,}", "names are hashes", *["–"] * 6])
             continue
-        drop = gr.Estimate.from_json(row["drop"])
+        drop = from_json(row["drop"], gr.Estimate)
         result = "alike, flatters" if row["flatters"] and row["shown"] else "alike" if row["shown"] else "no"
         lines.append(
             [
@@ -263,7 +264,7 @@ def sets_table(rows: dict[str, Any]) -> str:
                 f"{row['n']:,}",
                 f"{row['share']:.3f} / {row['chance']:.3f}",
                 f"{row['p']:.3f}",
-                *(value_and_interval(gr.Estimate.from_json(row[one])) for one in ("random", "together")),
+                *(value_and_interval(from_json(row[one], gr.Estimate)) for one in ("random", "together")),
                 value_and_interval(drop),
                 f"{row['random_loss']['value']:.3f} → {row['together_loss']['value']:.3f}",
                 result,
@@ -278,7 +279,7 @@ def films_table(rows: dict[str, Any]) -> str:
     lines = [
         [
             name,
-            *(value_and_interval(gr.Estimate.from_json(row["films"][one])) for one in ("random", "together")),
+            *(value_and_interval(from_json(row["films"][one], gr.Estimate)) for one in ("random", "together")),
             f"{row['films']['random_loss']['value']:.3f} → {row['films']['together_loss']['value']:.3f}",
         ]
         for name, row in rows.items()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.metrics import Estimate, value_and_interval
@@ -70,7 +71,7 @@ def measured(name: str, folder: Path, template: Path) -> dict[str, object]:
     return {"set": name, "seconds": seconds, "peak_mb": usage.ru_maxrss / 1000, **result}
 
 
-def page(results: list[dict[str, object]], note: str) -> str:
+def page(results: list[dict[str, Any]], note: str) -> str:
     """Return the page of docs/results."""
     rows = []
     for one in results:

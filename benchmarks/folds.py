@@ -9,6 +9,7 @@ from typing import Any
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import value_and_interval
 from held_out import OUTER, SETS, splits
 
@@ -46,16 +47,16 @@ def measured(name: str, seed: int) -> dict[str, Any]:
         "classes": len(every[1].classes),
         "scores": {
             folds: {
-                "accuracy": gr.metrics.accuracy(predictions).to_json(),
-                "log loss": gr.metrics.log_loss(predictions).to_json(),
+                "accuracy": as_json(gr.metrics.accuracy(predictions)),
+                "log loss": as_json(gr.metrics.log_loss(predictions)),
             }
             for folds, predictions in every.items()
         },
         "gains": {
             folds: {
-                metric.replace("_", " "): gr.metrics.paired_bootstrap(
-                    every[1], every[folds], metric=metric
-                ).gain.to_json()
+                metric.replace("_", " "): as_json(
+                    gr.metrics.paired_bootstrap(every[1], every[folds], metric=metric).gain
+                )
                 for metric in ("log_loss", "accuracy")
             }
             for folds in FOLDS

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from common import RESULTS, commit, made_with, markdown_table, with_clean_test
+from goldenrule.core.option import HeadKind
 from goldenrule.core.progress import Bars
 from goldenrule.data.splits.splitting import with_split
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.models.backbone import backbone, pooling_for
-from goldenrule.models.heads import HeadKind
 from goldenrule.pipelines.linear_heads import fit_head
 from goldenrule.pipelines.prepare import read_images
 from goldenrule.pipelines.probe import readable

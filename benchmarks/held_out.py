@@ -36,18 +36,18 @@ OUTER = 5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """One outer fold: `train` and its fitted head, and the images that are held out, all with activations."""
+    """One outer fold: `train` and its fitted head, and the images that are held out, all with features."""
 
     name: str
     number: int
     train: ImageTable
     held_out: ImageTable
-    activations: Features
+    features: Features
     fitted: gr.FittedHead
 
     def says(self, head: Head) -> gr.Predictions:
         """Return what a head says of the held-out images."""
-        return says(head, self.held_out, self.activations)
+        return says(head, self.held_out, self.features)
 
 
 def films(name: str) -> str:
@@ -57,9 +57,9 @@ def films(name: str) -> str:
 
 def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
     """Return the outer folds of a photo set; all its labelled images are dealt out, whatever splits they had."""
-    table, activations = gr.features_of(from_source(DATA / name, group_by=films(name)), gr.backbone())
+    table, features = gr.features_of(from_source(DATA / name, group_by=films(name)), gr.backbone())
     table = table.where(table.targets >= 0).with_splits([None] * int((table.targets >= 0).sum()))
-    pairs = near_duplicates(table, activations.caches[0], threads=2)
+    pairs = near_duplicates(table, features.caches[0], threads=2)
     table = with_alike(table, [(pair.first, pair.second) for pair in pairs])
     for number, images in enumerate(gr.k_fold(table, OUTER, seed=seed)):
         train = images.split("train")
@@ -68,14 +68,14 @@ def splits(name: str, *, seed: int = 0) -> Iterator[Split]:
             number=number,
             train=train,
             held_out=images.split("valid"),
-            activations=activations,
-            fitted=gr.fit_head(train, activations, seed=seed),
+            features=features,
+            fitted=gr.fit_head(train, features, seed=seed),
         )
 
 
-def says(head: Head, images: ImageTable, activations: Features) -> gr.Predictions:
-    """Return what a head says of images that have activations."""
-    features = activations.rows([digest for digest in images.digests if digest is not None])
+def says(head: Head, images: ImageTable, features: Features) -> gr.Predictions:
+    """Return what a head says of images that have features."""
+    rows = features.rows([digest for digest in images.digests if digest is not None])
     return gr.Predictions.from_logits(
-        head.logits(features), images.classes, truth=images.targets, ids=images.uris, basis="held out"
+        head.logits(rows), images.classes, truth=images.targets, ids=images.uris, basis="held out"
     )

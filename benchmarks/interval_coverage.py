@@ -20,6 +20,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import averages
 from goldenrule.metrics.probabilities import sigmoid
 from goldenrule.metrics.rank_statistics import auc_and_influences
@@ -117,7 +118,10 @@ def scores_of(case: OneLabel | ManyLabels) -> dict[str, Score]:
         }
         if len(case.frequencies) == 2:
             single["ROC-AUC, DeLong's own interval"] = delong
-    scores: dict[str, Score] = {name: lambda a, _, metric=metric: metric(a) for name, metric in single.items()}
+    scores: dict[str, Score] = {
+        name: lambda a, _, metric=metric: metric(a)  # type: ignore[misc]
+        for name, metric in single.items()
+    }
     scores["paired gain in log loss"] = lambda a, b: gr.metrics.paired_bootstrap(a, b, resamples=RESAMPLES).gain
     if isinstance(case, OneLabel):
         scores["paired gain in accuracy"] = lambda a, b: (
@@ -180,7 +184,7 @@ def measured(repeats: int, population: int, seed: int) -> Iterator[dict[str, Any
                     "metric": metric,
                     "n": n,
                     "true": true[metric],
-                    "coverage": gr.Estimate.of_share("coverage", sum(value), len(value)).to_json(),
+                    "coverage": as_json(gr.Estimate.of_share("coverage", sum(value), len(value))),
                     "undefined": repeats - len(value),
                     "width": float(np.mean(widths[metric])) if value else None,
                 }

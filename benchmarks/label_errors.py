@@ -19,6 +19,7 @@ import pyarrow as pa
 
 import goldenrule as gr
 from common import DATA, RESULTS, commit, made_with, markdown_table
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
@@ -61,9 +62,9 @@ def measured(name: str, draws: int) -> dict[str, Any]:
     facts = {
         "images": len(images),
         "classes": len(images.classes),
-        "accuracy": gr.metrics.accuracy(plain.predictions).to_json(),
-        "as it is": {"doubted": plain.errors.number_suspected, "wrong": plain.wrong.to_json()},
-        "first as it is": [suspect.to_json() for suspect in plain.errors.first(20)],
+        "accuracy": as_json(gr.metrics.accuracy(plain.predictions)),
+        "as it is": {"doubted": plain.errors.number_suspected, "wrong": as_json(plain.wrong)},
+        "first as it is": [as_json(suspect) for suspect in plain.errors.first(20)],
     }
     kinds = KINDS if len(images.classes) > 2 else KINDS[:1]
     draws = min(draws, DRAWS_OF_MANY) if len(images.classes) > MANY else draws
@@ -92,7 +93,7 @@ def one_draw(images: ImageTable, features: Features, plain: gr.Predictions, kind
         "doubted": errors.number_suspected,
         "doubted and flipped": named,
         "estimated by confident learning": errors.estimated,
-        "wrong": found.wrong.to_json(),
+        "wrong": as_json(found.wrong),
     }
 
 
@@ -250,7 +251,7 @@ def number_table(found: dict[str, Any], cases: list[tuple[str, str]]) -> str:
         suspected, named, flipped = (
             sum(run[key] for run in runs) for key in ("doubted", "doubted and flipped", "flipped")
         )
-        wrong = [gr.Estimate.from_json(run["wrong"]) for run in runs]
+        wrong = [from_json(run["wrong"], gr.Estimate) for run in runs]
         true = [run["flipped"] / found[name]["images"] for run in runs]
         held = sum(one.low <= share <= one.high for one, share in zip(wrong, true, strict=True))
         above = sum(one.high >= share for one, share in zip(wrong, true, strict=True))
@@ -273,7 +274,7 @@ def plain_table(found: dict[str, Any]) -> str:
     """Show what is told of the sets without flips."""
     lines = []
     for name, value in found.items():
-        wrong = gr.Estimate.from_json(value["as it is"]["wrong"])
+        wrong = from_json(value["as it is"]["wrong"], gr.Estimate)
         first = "; ".join(
             f"`{one['id']}` {one['given']}, rather {one['likely']} ({one['probability_given']:.2g})"
             for one in value["first as it is"][:3]

@@ -22,6 +22,7 @@ import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
 from goldenrule.analysis.nearest_images import nearest, with_copies
 from goldenrule.core.progress import Bars
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.metrics import Estimate, value_and_interval
@@ -71,7 +72,7 @@ def measured(name: str) -> dict[str, Any]:
         np.fill_diagonal(alike, -np.inf)
         near = np.argsort(-alike, axis=1, kind="stable")[:, :NEAREST]
         votes = np.array([voted(table.targets[value]) for value in near])
-        agreeing[kind] = Estimate.of_share("right", int((votes == table.targets).sum()), len(table)).to_json()
+        agreeing[kind] = as_json(Estimate.of_share("right", int((votes == table.targets).sum()), len(table)))
     others = likeness["cosine less the mean"].max(axis=1)
     return {
         "set": name,
@@ -101,8 +102,8 @@ def copies(table: ImageTable, features: gr.Features, backbone: gr.models.Backbon
         first = sum(neighbours.nearest[0].id == uri for uri, neighbours in pairs)
         called = sum(any(one.id == uri and one.copy != "" for one in neighbours.nearest) for uri, neighbours in pairs)
         found[kind] = {
-            "nearest": Estimate.of_share("nearest", first, len(pairs)).to_json(),
-            "called": Estimate.of_share("called", called, len(pairs)).to_json(),
+            "nearest": as_json(Estimate.of_share("nearest", first, len(pairs))),
+            "called": as_json(Estimate.of_share("called", called, len(pairs))),
             "median": float(
                 np.median(
                     [
@@ -127,7 +128,7 @@ def others_called(table: ImageTable, features: gr.Features) -> dict[str, Any]:
         if one.copy == "nearly the same"
     ]
     called = sum(any(one.copy == "nearly the same" for one in neighbours.nearest) for neighbours in near)
-    return {"called": Estimate.of_share("called", called, len(asked)).to_json(), "pairs": pairs}
+    return {"called": as_json(Estimate.of_share("called", called, len(asked))), "pairs": pairs}
 
 
 def cosine(rows: Any) -> Any:
@@ -146,7 +147,7 @@ def page(results: list[dict[str, Any]]) -> str:
     """Return the page of docs/results."""
 
     def said(value: dict[str, Any]) -> str:
-        return value_and_interval(Estimate.from_json(value))
+        return value_and_interval(from_json(value, Estimate))
 
     kinds = list(results[0]["right"])
     right = [[one["set"], f"{one['n']:,}", *(said(one["right"][kind]) for kind in kinds)] for one in results]
@@ -159,7 +160,7 @@ def page(results: list[dict[str, Any]]) -> str:
         ]
         for one in results
     ]
-    nearest_first = [Estimate.from_json(copy["nearest"]) for one in results for copy in one["copies"].values()]
+    nearest_first = [from_json(copy["nearest"], Estimate) for one in results for copy in one["copies"].values()]
     share = sum(item.value * item.n for item in nearest_first) / sum(item.n for item in nearest_first)
     return (
         f"# Nearest training images\n\nBy the plain activations of efficientnet_lite0, before any training.\n\n"

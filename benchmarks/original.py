@@ -26,6 +26,7 @@ import goldenrule as gr
 from common import RESULTS, made_with, markdown_table, with_clean_test
 from goldenrule.core.memory import keep_freed_memory
 from goldenrule.core.progress import Bars
+from goldenrule.core.schema import as_json
 from goldenrule.data.augmentation.augment import Augmentation
 from goldenrule.data.augmentation.presets import by_name
 from goldenrule.data.splits.splitting import sample_per_class
@@ -117,7 +118,7 @@ def measured(
         "epochs": epochs,
         "took_minutes": took / 60,
         "images_per_second": epochs * len(learn.data.table.split("train")) / took,
-        "accuracy": gr.metrics.accuracy(test).to_json(),
+        "accuracy": as_json(gr.metrics.accuracy(test)),
         "accuracy_text": value_and_interval(gr.metrics.accuracy(test)),
         "log_loss_text": value_and_interval(gr.metrics.log_loss(test)),
         "right": "".join(map(str, (test.predicted == test.truth).astype(int))),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from goldenrule.core.schema import as_json
 from goldenrule.metrics.basic import SMALLEST_PROBABILITY, accuracy, hits, image_losses, log_loss
 from goldenrule.metrics.estimate import render
 from goldenrule.metrics.predictions import Predictions
@@ -110,7 +111,7 @@ def golden(records: Sequence[Record], slow: float | None) -> dict[str, Any] | No
         "log_loss": [render(log_loss(side)) for side in (said, beside)],
         "log_loss_of_each": [record["parts"]["test"]["log_loss"] for record in of[GOLDEN]],
         "mcnemar_p": right.p_value,
-        "log_loss_gain": loss.gain.to_json(),
+        "log_loss_gain": as_json(loss.gain),
         "sentences": [right.sentence(*names), loss.sentence(*names)],
     }
 
@@ -130,8 +131,8 @@ def scores(repeats: Sequence[Record], split: str) -> dict[str, Any]:
     said = predictions(typical(repeats), split)
     return {
         "typical_repeat": typical(repeats)["repeat"],
-        "accuracy": accuracy(said).to_json() | {"text": render(accuracy(said))},
-        "log_loss": log_loss(said).to_json() | {"text": render(log_loss(said))},
+        "accuracy": as_json(accuracy(said)) | {"text": render(accuracy(said))},
+        "log_loss": as_json(log_loss(said)) | {"text": render(log_loss(said))},
         "accuracy_of_each": [record["parts"][split]["accuracy"] for record in repeats],
         "log_loss_of_each": [record["parts"][split]["log_loss"] for record in repeats],
     }
@@ -160,7 +161,7 @@ def paired(of_method: Mapping[str, Sequence[Record]]) -> Iterator[dict[str, Any]
             "only_in_one": sum(len(side) - len(common) for side in both),
             "mcnemar_p": right.p_value,
             "accuracy": right.sentence(*names),
-            "log_loss_gain": loss.gain.to_json(),
+            "log_loss_gain": as_json(loss.gain),
             "probability_better": loss.probability_better,
             "log_loss": loss.sentence(*names),
         }

@@ -17,6 +17,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import DATA, RESULTS, ROOT, made_with, markdown_table
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable, Split
@@ -103,7 +104,7 @@ def kept_or_broken(case: Promised) -> dict[str, Any]:
         "what": case.split or "all",
         "same_source": case.same_source,
         "leads": leads,
-        **found.promise.to_json(),
+        **as_json(found.promise),
     }
 
 
@@ -115,8 +116,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         [
             row["set"],
             f"{row['judged_by']}, {row['what']}" + ("" if row["same_source"] else " (another source)"),
-            f"{value_and_interval(gr.Estimate.from_json(row['promised']))}, {row['part']}, n={row['promised']['n']:,}",
-            f"{value_and_interval(gr.Estimate.from_json(row['found']))}, n={row['found']['n']:,}",
+            f"{value_and_interval(from_json(row['promised'], gr.Estimate))}, {row['part']}, n={row['promised']['n']:,}",
+            f"{value_and_interval(from_json(row['found'], gr.Estimate))}, n={row['found']['n']:,}",
             "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.2g}",
             row["outcome"],
             ", ".join(row["leads"]) or "–",

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 import goldenrule as gr
 from common import DATA, RESULTS, made_with, markdown_table
+from goldenrule.core.schema import as_json, from_json
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.pictures.preprocess import Preprocessing
 from goldenrule.data.scan import glance, look
@@ -78,7 +79,7 @@ def measured(ways: dict[str, Way], files: list[Path], repeats: int) -> dict[str,
 def decodings() -> dict[str, Way]:
     """Return the two ways to decode."""
     return {
-        preprocessing.name: lambda path, value=preprocessing: value.pixels(
+        preprocessing.name: lambda path, value=preprocessing: value.pixels(  # type: ignore[misc]
             decode(path.read_bytes(), least_side=value.least_side)
         )
         for preprocessing in (PREPROCESSING, SCALED)
@@ -107,8 +108,8 @@ def of_a_fit() -> dict[str, object]:
     far = np.abs(found["scaled"].probabilities - found["canonical"].probabilities).max(axis=1)
     numbers = {
         name: {
-            "accuracy": gr.metrics.accuracy(predictions).to_json(),
-            "log_loss": gr.metrics.log_loss(predictions).to_json(),
+            "accuracy": as_json(gr.metrics.accuracy(predictions)),
+            "log_loss": as_json(gr.metrics.log_loss(predictions)),
         }
         for name, predictions in found.items()
     }
@@ -210,7 +211,7 @@ def page(
     first, rows = next(iter(rates)), rows_of(rates)
     large_rows = [row for size, value in large.items() for row in rows_of(value, size)]
     fits = [
-        [name, *(value_and_interval(gr.Estimate.from_json(answers[name][key])) for key in ("accuracy", "log_loss"))]
+        [name, *(value_and_interval(from_json(answers[name][key], gr.Estimate)) for key in ("accuracy", "log_loss"))]
         for name in ("canonical", "scaled")
     ]
     far = answers["probability"]

@@ -16,6 +16,7 @@ import numpy as np
 
 import goldenrule as gr
 from common import RESULTS, made_with, markdown_table
+from goldenrule.core.schema import as_json
 from goldenrule.metrics import mean_set_size, set_coverage, value_and_interval
 from goldenrule.metrics.uncertainty.conformal import Method, images_needed
 from held_out import OUTER, SETS, Split, says, splits
@@ -89,9 +90,9 @@ def summed(
         "promise": promise,
         "calibrated_on": [min(calibrated), max(calibrated)],
         "too_few": min(calibrated) < images_needed(promise),
-        "coverage": set_coverage(every, inside).to_json(),
-        "size": mean_set_size(every, inside).to_json(),
-        "accuracy": gr.metrics.accuracy(every).to_json(),
+        "coverage": as_json(set_coverage(every, inside)),
+        "size": as_json(mean_set_size(every, inside)),
+        "accuracy": as_json(gr.metrics.accuracy(every)),
     }
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import goldenrule as gr
 from common import DATA, RESULTS, made_with
 from goldenrule.core.progress import Bars
+from goldenrule.core.schema import as_json
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.units import duplicate_units
 from goldenrule.metrics import OODDetector
@@ -197,7 +198,7 @@ def auroc(ood_detector: Rows, foreign: Rows) -> dict[str, Any]:
 
 def share(flagged: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Return the share of images that are flagged."""
-    return gr.Estimate.of_share("flagged", int(flagged.sum()), len(flagged)).to_json()
+    return as_json(gr.Estimate.of_share("flagged", int(flagged.sum()), len(flagged)))
 
 
 if __name__ == "__main__":

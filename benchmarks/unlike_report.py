@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 import goldenrule as gr
 from common import markdown_table
+from goldenrule.core.schema import from_json
 from goldenrule.metrics import bootstrap, value_and_interval
 from unlike_methods import CHOSEN, HOMES, LEFT_OUT, MOST_CLASSES, MOST_FAMILIAR, MOST_FOREIGN, RATES, SAME_THINGS, SAYS
 
@@ -126,7 +127,7 @@ def printed(value: Record) -> str:
 
 def shared(value: Record) -> str:
     """Return a share with its interval."""
-    return value_and_interval(gr.Estimate.from_json(value))
+    return value_and_interval(from_json(value, gr.Estimate))
 
 
 def _method_row(name: str, apart: list[Record], same: list[Record]) -> list[str]:
