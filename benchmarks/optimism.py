@@ -34,10 +34,12 @@ from goldenrule.metrics import image_losses, set_coverage, value_and_interval
 from goldenrule.metrics.basic import hits
 from goldenrule.metrics.grouped.clusters import clustered_mean
 from goldenrule.metrics.uncertainty.paired import holm
+from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.golden_rule import seven_steps
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
+from goldenrule.pipelines.several_backbones import Standing
 from goldenrule.runs.options import FitOptions
 from held_out import films
 
@@ -95,7 +97,7 @@ def measured(name: str, seed: int) -> Iterator[dict[str, Any]]:
         linear = linear_heads_of(work, features)
         standing, valid = scored_on_valid(work, linear.chosen, linear.features)
         test = standing.predict_table(work.table.split("test"))
-        selection, _ = seven_steps(work, linear)
+        selection, _ = seven_steps(work, linear, Standing(context=work, linear=linear), Clock(work))
         for one in selection.candidates:
             if one.evaluated_split != "valid" or one.crossed is None or len(one.views) > 1:
                 continue

@@ -113,6 +113,7 @@ def concluded(
         dependence=context.state.dependence,
         leaks=context.state.leaks,
         left_out=tuple(context.state.left_out),
+        expectations=tuple(context.state.expectations),
     )
     return _reported(context, result)
 

@@ -34,6 +34,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import Calibrated, measured, undone
 from goldenrule.pipelines.changed_files import Stamp
+from goldenrule.pipelines.expectations import Expectation
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.runs.options import FitOptions
@@ -56,6 +57,7 @@ class FitState:
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
     left_out: list[LeftOut] = field(default_factory=list)  # steps that --minutes had no time for
+    expectations: list[Expectation] = field(default_factory=list)  # of what was decided on after the linear head
     stamps: Mapping[str, Stamp | None] = field(default_factory=dict)  # of the files, when they were read first
 
     @contextmanager
@@ -113,6 +115,7 @@ class FitResult:
     dependence: Mapping[str, Any] = field(default_factory=dict)  # whether neighbours are alike, and what it does
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
     left_out: tuple[LeftOut, ...] = ()  # steps that --minutes had no time for
+    expectations: tuple[Expectation, ...] = ()  # of what was decided on after the linear head, in that order
 
     def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from goldenrule.core.errors import OptionError, system_errors
@@ -11,15 +12,23 @@ from goldenrule.core.progress import Progress
 from goldenrule.data.augmentation.presets import stronger
 from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
-from goldenrule.metrics.selection_rules import Trained, domain_shift, gentle, late_rate
+from goldenrule.metrics import log_loss
+from goldenrule.metrics.selection_rules import DomainShift, Trained, domain_shift, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
-from goldenrule.pipelines.finalize import concluded, finished, scored_on_valid
+from goldenrule.pipelines.expectations import expectation
+from goldenrule.pipelines.finalize import classifier_of, concluded, finished, scored_on_valid
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.planning import ALL_STEPS, live_plan_for, training_speed
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import LinearHeads, linear_heads_of, readable
 from goldenrule.pipelines.selection import ModelSelection
+from goldenrule.pipelines.several_backbones import (
+    Standing,
+    begins_with_the_default,
+    seconds_of_several,
+    with_several_backbones,
+)
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.runs.options import FitOptions
@@ -79,7 +88,7 @@ def all_steps(
 ) -> FitResult:
     """Go through all steps in a run that is open; what was done there before, as by a quick fit, is replayed."""
     linear = linear_heads_of(context, features)  # step 1
-    if context.options.linear_only or not _can_be_evaluated(context, linear):
+    if context.options.linear_only:
         return concluded(context, linear.candidates, linear.chosen, linear.features)
     before = finished(context)
     if before == "no":  # what is finished is not replaced by less, not even for seconds
@@ -88,8 +97,36 @@ def all_steps(
             on_result(first)
     elif before == "quick":
         context.progress.say(f"{context.run.folder} has its quick fit, which stays usable: going on from there.")
-    selection, live = seven_steps(context, linear, loggers)
-    return concluded(context, selection.candidates, selection.best, linear.features, live=live)
+    clock, shift, measured = Clock(context), domain_shift(linear.chosen.evaluated_on), begins_with_the_default(context)
+    standing = Standing(context=context, linear=linear)
+    if measured:
+        seconds = seconds_of_several(context)
+        if _is_worth(standing, LiveStep.SIDE_BY_SIDE, shift, seconds) and clock.allows(LiveStep.SIDE_BY_SIDE, seconds):
+            with context.state.stage("several backbones"):
+                standing = with_several_backbones(standing)
+    trains = _can_be_evaluated(context, linear)
+    if trains and measured:
+        plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
+        trains = _is_worth(standing, LiveStep.NETWORK, shift, sum(step.seconds for step in plan.steps()))
+    if not trains:
+        return concluded(standing.context, standing.linear.candidates, standing.linear.chosen, standing.linear.features)
+    selection, live = seven_steps(context, linear, standing, clock, loggers)
+    if selection.best.backbone.spec.weights != standing.context.backbone.spec.weights:
+        return concluded(context, selection.candidates, selection.best, linear.features, live=live)
+    return concluded(standing.context, selection.candidates, selection.best, standing.linear.features, live=live)
+
+
+def _is_worth(standing: Standing, attempt: LiveStep, shift: DomainShift, seconds: float) -> bool:
+    """Return whether an attempt is made; what is expected of it is kept with the run, and said where it is left out."""
+    context = standing.context
+    loss = log_loss(standing.linear.chosen.evaluated_on).value
+    found = expectation(attempt, shift=shift, loss=loss, seconds=seconds)
+    if context.options.all_steps:
+        found = replace(found, tried=True)
+    context.state.expectations.append(found)
+    if not found.tried:
+        context.progress.say(f"Left out: {found.sentence}. With --all-steps it is done all the same.")
+    return found.tried
 
 
 def _can_be_evaluated(context: FitContext, linear: LinearHeads) -> bool:
@@ -108,18 +145,22 @@ def _expect(context: FitContext, *seconds: float) -> None:
 
 
 def seven_steps(
-    context: FitContext, linear: LinearHeads, loggers: Sequence[Logger] = ()
+    context: FitContext, linear: LinearHeads, standing: Standing, clock: Clock, loggers: Sequence[Logger] = ()
 ) -> tuple[ModelSelection, LiveContent]:
-    """Run the steps after the linear head; return all candidates with the best, and the curves."""
-    options, clock = context.options, Clock(context)
+    """Run the steps after the linear head; return all candidates with the best, and the curves.
+
+    They train the backbone of `linear`, and are compared with what is `standing`.
+    """
+    options = context.options
     shift = domain_shift(linear.chosen.evaluated_on)
     high = shift == "high"
     plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
     context.progress.say(f"Live steps, about {duration(sum(step.seconds for step in plan.steps()))}:")
     context.progress.detail(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    standing, valid = scored_on_valid(context, linear.chosen, linear.features)
+    head = classifier_of(context, linear.chosen)
+    _, valid = scored_on_valid(standing.context, standing.linear.chosen, standing.linear.features)
     late = 0.0 if shift == "low" else plan.late_seconds
-    selection = ModelSelection(linear, valid, beta=options.beta, progress=context.progress)
+    selection = ModelSelection(standing.linear, valid, beta=options.beta, progress=context.progress)
     curves: dict[str, RangeTest] = {}
 
     # 1. Enable data augmentation, precompute=True: the cache has plain rows, and views where they can pay.
@@ -153,8 +194,8 @@ def seven_steps(
             learn.fit(rate.suggestion, plan.live_cycles, cycle_len=1, stage="head, live", advise=False)
             selection.enter(Trained.HEAD, learn)
     # 5. Unfreeze, starting from the better head; where the backbone has more to learn, its late layers first.
-    if selection.best is linear.chosen:
-        learn.load(standing)
+    if selection.best is standing.linear.chosen:
+        learn.load(head)
     if high:
         selection.notes.append(f"{HIGH_SHIFT} {VARIED}" if augmentation else HIGH_SHIFT)
         learn.bn_freeze("early")
@@ -222,7 +263,7 @@ def seven_steps(
             selection.enter_views(learn, augmentation)
     selection.notes += filter(None, [clock.say_left_out()])
     _expect(context)
-    if selection.best.head is not linear.chosen.head:
+    if selection.best.head is not standing.linear.chosen.head:
         selection.notes.append(
             "Out-of-fold numbers are those of the linear head: the network was trained once, on all."
         )

@@ -55,7 +55,7 @@ def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
             "out-of-fold. Live training is left out, as it would take that many times as long; --fold "
             f"1/{context.options.folds} and so on does it a fold at a time."
         )
-    candidates = [_candidate(context, name, linear_head(context, train, features, 0))]
+    candidates = [candidate_of(context, name, linear_head(context, train, features, 0))]
     chosen = candidates[0]
     context.state.findings += not_evaluated(train, set(chosen.evaluated_on.ids))
     count = context.options.most_views
@@ -65,7 +65,7 @@ def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
         seen = precomputed(context, count)
         varied = train.where(seen.has(train.digests, views=True))  # files can change while a fit runs
         check_learnable(varied, seen.failures)
-        with_views = _candidate(
+        with_views = candidate_of(
             context,
             f"{name}, {count} views",
             linear_head(context, varied, seen, count, chosen.facts.get("l2")),
@@ -74,9 +74,7 @@ def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
         verdict = later_replaces(*both, names=(chosen.name, with_views.name))
         candidates.append(replace(with_views, verdict=verdict))
         chosen = candidates[-1] if verdict.replaced else chosen
-    head, evaluated_on, tried = calibrated_head(chosen.head, chosen.evaluated_on)
-    predictions = with_class_thresholds(evaluated_on, beta=context.options.beta)
-    best = replace(chosen, head=head, evaluated_on=predictions, calibration=tried)
+    best = calibrated(context, chosen)
     every = tuple(best if one is chosen else one for one in candidates)
     return LinearHeads(candidates=every, chosen=best, features=features, views=count)
 
@@ -91,7 +89,15 @@ def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
     return table.where(mask)
 
 
-def _candidate(context: FitContext, name: str, head: FittedHead) -> Candidate:
+def calibrated(context: FitContext, candidate: Candidate) -> Candidate:
+    """Return a linear head's candidate with the temperature that mends its probabilities, where one does."""
+    head, evaluated_on, tried = calibrated_head(candidate.head, candidate.evaluated_on)
+    predictions = with_class_thresholds(evaluated_on, beta=context.options.beta)
+    return replace(candidate, head=head, evaluated_on=predictions, calibration=tried)
+
+
+def candidate_of(context: FitContext, name: str, head: FittedHead) -> Candidate:
+    """Return a fitted linear head as a candidate, evaluated out-of-fold."""
     return Candidate(
         name=name,
         backbone=context.backbone,

@@ -42,6 +42,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "chosen": result.chosen,
         "quick": result.options.quick,
         "left_out": result.left_out,
+        "expectations": [as_json(one) | {"gain": one.gain} for one in result.expectations],
         "candidates": [
             {
                 "name": candidate.name,

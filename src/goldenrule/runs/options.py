@@ -153,6 +153,12 @@ class FitOptions:
         panel=TRAINING,
         keeps_run=True,  # it is the first step of a whole fit
     )
+    all_steps: bool = option(
+        False,
+        "Take every step, also those of which no gain is expected.",
+        panel=TRAINING,
+        keeps_run=True,  # a fit goes on with the steps that were left out
+    )
     minutes: float | None = option(
         None,
         "End within so many minutes.",
@@ -257,6 +263,8 @@ class FitOptions:
                 f"--minutes {self.minutes:g} has no effect: {why} fits linear heads alone, and trains nothing live. "
                 "Omit one of them."
             )
+        if self.all_steps:
+            raise OptionError(f"--all-steps has no effect: {why} fits linear heads alone. Omit one of them.")
         if self.views == 0 and (self.augment not in ("auto", "none") or self.crop in ("resized", "centre")):
             name = f"--augment {self.augment}" if self.augment not in ("auto", "none") else f"--crop {self.crop}"
             raise OptionError(

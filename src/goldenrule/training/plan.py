@@ -40,6 +40,7 @@ SPEED_UNKNOWN = 120.0
 class LiveStep(StrEnum):
     """The steps after the linear head, as they are called where there was no time for one."""
 
+    SIDE_BY_SIDE = "backbones side by side"
     HEAD = "head"
     LATE_LAYERS = "late layers"
     NETWORK = "whole network"
