@@ -28,12 +28,12 @@ from goldenrule.core.schema import as_type
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.metrics.selection_rules import domain_shift
 from goldenrule.pipelines import golden_rule as recipe
-from goldenrule.pipelines.expectations import LEAST_EXPECTED, MeasuredShare, expectation
+from goldenrule.pipelines.expectations import MeasuredShare, expectation
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.pipelines.several_backbones import ALL_EMBEDDED
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.plan import LiveStep
+from goldenrule.training.plan import LEAST_EXPECTED, LiveStep
 
 SETS = (
     "hymenoptera_data",
@@ -90,7 +90,7 @@ def measured(name: str, seed: int) -> dict[str, Any]:
         beside = replace(options, backbone=ALL_EMBEDDED, views=0)
         several = quick_fit(source, options=beside, out=Path(folder) / "several", progress=progress)
         shutil.copytree(run, Path(folder) / "before")  # most of its training is replayed
-        with mock.patch.object(recipe, "begins_with_the_default", return_value=False):
+        with mock.patch.object(recipe, "attempts_for", return_value=()):
             before = recipe.golden_rule(source, options=options, out=Path(folder) / "before", progress=progress)
         stages = dict(whole.stages)
         seconds = sum(took for stage, took in first.stages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.core.console import Console
     from goldenrule.data.table import ImageTable
     from goldenrule.pipelines.fit_result import FitResult
+    from goldenrule.training.plan import Expectation
 
 AS_WIDE_AS_IT_IS = 1000
 EXAMPLES = """Examples:
@@ -296,10 +297,25 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
     table.add_row("in all", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
+    if plan.attempts:
+        console.print(attempts_table(plan.attempts))
     console.print(
         f"({readable_bytes(plan.stored_bytes)} in the feature cache. No features were computed, no run was written.)"
     )
     return plan
+
+
+def attempts_table(attempts: Sequence[Expectation]) -> Table:
+    """Return what is tried after the linear head, and what is expected of it, the most per second first."""
+    from rich.table import Table
+
+    table = Table(title="Expected, by runs on other images (95 % interval)", title_justify="left")
+    table.add_column("after the linear head")
+    table.add_column("about", justify="right")
+    table.add_column("lowers the log loss by")
+    for one in sorted(attempts, key=lambda one: -(one.share or 0.0) / max(one.seconds, 1.0)):
+        table.add_row(one.name, readable_seconds(one.seconds), one.expected)
+    return table
 
 
 def readable_seconds(seconds: float) -> str:

@@ -57,6 +57,8 @@ def _kind(result: FitResult) -> str:
         return "trained"
     if result.options.folds is not None:
         return f"average of {result.options.folds} folds"
+    if any(not one.tried for one in result.expectations):
+        return "the steps that are expected to help"
     if result.options.quick or result.live is None:
         return "quick fit"
     return f"seven steps without {', '.join(map(str, result.left_out))}" if result.left_out else "all seven steps"
@@ -86,8 +88,15 @@ def _scores(result: FitResult) -> Iterator[Text]:
 
 
 def _model(result: FitResult) -> str:
+    from goldenrule.models.catalog import side_by_side
+    from goldenrule.pipelines.planning import TIMES_THE_WORK
+
     views = len(result.classifier.views)
     slower = f" (predicting averages {views} views, {views} times as slow)" if views > 1 else ""
+    backbones = side_by_side(result.classifier.backbone.spec.name)
+    if result.options.backbone in backbones and len(backbones) > 1:  # it was tried, and not asked for
+        slower += f" (predicting takes {TIMES_THE_WORK:.0f} times the work of {result.options.backbone})"
+        return f"{result.chosen}{slower}"
     return f"{result.chosen} on {result.classifier.backbone.spec.name}{slower}"
 
 
@@ -110,8 +119,30 @@ def _next(result: FitResult, whole: str) -> Iterator[Text]:
     from goldenrule.pipelines.result_files import next_steps
 
     yield Text(f"  Predict  {next_steps(result)[0]}")
-    if whole and (result.options.quick or result.left_out):
+    for one in result.expectations:
+        if not one.tried:
+            yield Text(f"  Left out {one.sentence} (--all-steps does it)")
+    if whole and result.left_out:
         yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
+    elif whole and result.options.quick:
+        yield from _after_quick(result, whole)
+
+
+def _after_quick(result: FitResult, whole: str) -> Iterator[Text]:
+    """Yield what a whole fit would add, as far as measured runs let expect it."""
+    from goldenrule.report.sentences import duration
+    from goldenrule.storage.files import in_shell
+
+    if not result.ahead:
+        yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
+    elif worth := [one for one in result.ahead if one.tried]:
+        known = [one.gain for one in worth if one.gain is not None]
+        expected = f", log loss expected to fall by {sum(known):.2g}" if len(known) == len(worth) else ""
+        took = duration(sum(one.seconds for one in worth))
+        yield Text(f"  Better?  {whole}     about {took} more{expected}")
+    else:
+        run = in_shell(result.folder)
+        yield Text(f"  Better?  No further step is expected to help. More images? goldenrule learning-curve {run}")
 
 
 def _live_seconds(result: FitResult) -> str:
@@ -120,7 +151,7 @@ def _live_seconds(result: FitResult) -> str:
     from goldenrule.pipelines.planning import live_plan_for
     from goldenrule.report.sentences import duration
 
-    chosen = next(one for one in result.candidates if one.name == result.chosen)
+    chosen = result.candidate
     shift = domain_shift(chosen.evaluated_on) if chosen.evaluated_split == "out-of-fold" else None
     plan = live_plan_for(result.table, chosen.backbone, result.classifier.engine, shift=shift)
     return f"about {duration(plan.seconds_of({one.step for one in result.left_out}))} more"

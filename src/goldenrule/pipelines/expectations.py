@@ -12,24 +12,18 @@ import functools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import get_args
 
 import msgspec
 import numpy as np
 
-from goldenrule.core.progress import time_text
 from goldenrule.core.schema import as_type
 from goldenrule.metrics.selection_rules import DomainShift
-from goldenrule.training.plan import LiveStep
+from goldenrule.training.plan import LEAST_EXPECTED, Expectation, LiveStep
 
-LEAST_EXPECTED = 0.01
-"""An attempt of which a lower gain in log loss (nats) is expected is left out."""
 FEWEST_SETS = 3
 """Measured sets below which nothing is expected of a gain: the attempt is made."""
-ATTEMPTS = {LiveStep.SIDE_BY_SIDE: "several backbones side by side", LiveStep.NETWORK: "training the network"}
-"""What is decided on, in the order in which it is tried."""
 
 
 class MeasuredShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,49 +33,6 @@ class MeasuredShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     set: str
     shift: DomainShift
     share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """What an attempt is expected to lower the log loss by, in nats: of `sets` sets at the same domain shift.
-
-    `share`, `low` and `high` are shares of the loss so far, `loss`: None before it is known. `tried`: whether the
-    attempt is made.
-    """
-
-    attempt: str
-    share: float | None
-    low: float | None
-    high: float | None
-    sets: int
-    seconds: float
-    loss: float | None = None
-    tried: bool = True
-
-    @property
-    def gain(self) -> float | None:
-        """The expected gain in nats."""
-        return None if self.share is None or self.loss is None else self.share * self.loss
-
-    @property
-    def sentence(self) -> str:
-        """What was decided on, and why: what it is expected to gain, and how long it takes."""
-        name = ATTEMPTS[LiveStep(self.attempt)]
-        if self.loss is None or self.share is None:
-            return f"{name}, about {time_text(self.seconds)}: {self.expected}"
-        return (
-            f"{name}, about {time_text(self.seconds)}: log loss is expected to fall by {self.expected} from "
-            f"{self.loss:.3f} ({self.sets} measured sets), and {LEAST_EXPECTED:g} is wanted"
-        )
-
-    @property
-    def expected(self) -> str:
-        """The gain in words: in log loss where that is known so far, else as a share of it."""
-        if self.share is None or self.low is None or self.high is None:
-            return f"not known ({self.sets} measured sets are as far from ImageNet)"
-        if self.loss is None:
-            return f"{100 * self.share:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}] of the log loss"
-        return f"{self.share * self.loss:.3f} [{self.low * self.loss:.3f}, {self.high * self.loss:.3f}]"
 
 
 @functools.cache
@@ -109,6 +60,8 @@ def expectation(
     False
     >>> expectation(LiveStep.NETWORK, shift="high", loss=2.0, seconds=60, measured=rows).tried
     True
+    >>> print(expectation(LiveStep.NETWORK, shift="low", loss=0.02, seconds=60, measured=rows).sentence)
+    training the network, about 1 min 0 s: log loss 0.020, expected to fall by 0.000 [0.000, 0.000], less than 0.01
     """
     rows = measured_shares() if measured is None else measured
     shifts = get_args(DomainShift) if shift is None else (shift,)

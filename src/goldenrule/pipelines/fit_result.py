@@ -20,6 +20,7 @@ from goldenrule.metrics import (
     Estimate,
     Predictions,
     f_beta,
+    log_loss,
     mean_set_size,
     quality,
     set_coverage,
@@ -28,17 +29,18 @@ from goldenrule.metrics import (
 )
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.registry import metric_named
-from goldenrule.metrics.selection_rules import Verdict
+from goldenrule.metrics.selection_rules import Verdict, domain_shift
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import Calibrated, measured, undone
 from goldenrule.pipelines.changed_files import Stamp
-from goldenrule.pipelines.expectations import Expectation
+from goldenrule.pipelines.planning import attempts_for
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.verified_files import LeftOut
+from goldenrule.training.plan import Expectation
 
 if TYPE_CHECKING:
     from goldenrule.training.crossing import Crossed
@@ -124,6 +126,23 @@ class FitResult:
         return later
 
     @property
+    def candidate(self) -> Candidate:
+        """The candidate that was chosen."""
+        return next(one for one in self.candidates if one.name == self.chosen)
+
+    @cached_property
+    def ahead(self) -> tuple[Expectation, ...]:
+        """What a whole fit would decide on after this quick one, and what is expected of it; empty: not measured."""
+        return attempts_for(
+            self.table,
+            self.classifier.backbone,
+            self.classifier.engine,
+            self.options,
+            shift=domain_shift(self.candidate.evaluated_on),
+            loss=log_loss(self.candidate.evaluated_on).value,
+        )
+
+    @property
     def scored(self) -> dict[str, Predictions]:
         """The splits with labelled, readable images, the cleanest first."""
         return {name: predictions for name, predictions in self.predictions.items() if len(predictions.scored)}
@@ -144,7 +163,7 @@ class FitResult:
         ]
         if held_out:
             return held_out[0]
-        trained = any(one.name == self.chosen and one.evaluated_split == "valid" for one in self.candidates)
+        trained = self.candidate.evaluated_split == "valid"
         rest = ("valid", "out-of-fold") if trained and "valid" not in mixed else ("out-of-fold", "valid")
         return next((split for split in rest if split in self.scored), next(iter(self.scored)))
 
@@ -237,7 +256,7 @@ class FitResult:
     @property
     def calibration(self) -> Calibrated | None:
         """The temperature that was tried on the chosen candidate."""
-        return next(one.calibration for one in self.candidates if one.name == self.chosen)
+        return self.candidate.calibration
 
     def uncalibrated(self, split: str) -> Predictions | None:
         """Return the predictions of a split without the temperature that was applied; None where none was."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from goldenrule.core.errors import OptionError, system_errors
@@ -16,17 +15,14 @@ from goldenrule.metrics import log_loss
 from goldenrule.metrics.selection_rules import DomainShift, Trained, domain_shift, gentle, late_rate
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
-from goldenrule.pipelines.expectations import expectation
 from goldenrule.pipelines.finalize import classifier_of, concluded, finished, scored_on_valid
 from goldenrule.pipelines.fit_result import FitResult
-from goldenrule.pipelines.planning import ALL_STEPS, live_plan_for, training_speed
+from goldenrule.pipelines.planning import ALL_STEPS, attempts_for, expected_of, live_plan_for, training_speed
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import LinearHeads, linear_heads_of, readable
 from goldenrule.pipelines.selection import ModelSelection
 from goldenrule.pipelines.several_backbones import (
     Standing,
-    begins_with_the_default,
-    seconds_of_several,
     with_several_backbones,
 )
 from goldenrule.report.content import LiveContent
@@ -97,17 +93,20 @@ def all_steps(
             on_result(first)
     elif before == "quick":
         context.progress.say(f"{context.run.folder} has its quick fit, which stays usable: going on from there.")
-    clock, shift, measured = Clock(context), domain_shift(linear.chosen.evaluated_on), begins_with_the_default(context)
-    standing = Standing(context=context, linear=linear)
-    if measured:
-        seconds = seconds_of_several(context)
+    clock, standing = Clock(context), Standing(context=context, linear=linear)
+    shift = domain_shift(linear.chosen.evaluated_on)
+    planned = {
+        LiveStep(one.attempt): one.seconds
+        for one in attempts_for(context.table, context.backbone, context.kind, context.options, shift=shift)
+    }
+    if LiveStep.SIDE_BY_SIDE in planned:
+        seconds = planned[LiveStep.SIDE_BY_SIDE]
         if _is_worth(standing, LiveStep.SIDE_BY_SIDE, shift, seconds) and clock.allows(LiveStep.SIDE_BY_SIDE, seconds):
             with context.state.stage("several backbones"):
                 standing = with_several_backbones(standing)
     trains = _can_be_evaluated(context, linear)
-    if trains and measured:
-        plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
-        trains = _is_worth(standing, LiveStep.NETWORK, shift, sum(step.seconds for step in plan.steps()))
+    if trains and LiveStep.NETWORK in planned:
+        trains = _is_worth(standing, LiveStep.NETWORK, shift, planned[LiveStep.NETWORK])
     if not trains:
         return concluded(standing.context, standing.linear.candidates, standing.linear.chosen, standing.linear.features)
     selection, live = seven_steps(context, linear, standing, clock, loggers)
@@ -120,9 +119,7 @@ def _is_worth(standing: Standing, attempt: LiveStep, shift: DomainShift, seconds
     """Return whether an attempt is made; what is expected of it is kept with the run, and said where it is left out."""
     context = standing.context
     loss = log_loss(standing.linear.chosen.evaluated_on).value
-    found = expectation(attempt, shift=shift, loss=loss, seconds=seconds)
-    if context.options.all_steps:
-        found = replace(found, tried=True)
+    found = expected_of(attempt, context.table, context.options, shift=shift, loss=loss, seconds=seconds)
     context.state.expectations.append(found)
     if not found.tried:
         context.progress.say(f"Left out: {found.sentence}. With --all-steps it is done all the same.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from goldenrule.data.augmentation.augment import views
@@ -11,13 +12,17 @@ from goldenrule.engines import EngineKind
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.features.speed_record import known_speed, known_training_speed
 from goldenrule.metrics.selection_rules import DomainShift
-from goldenrule.models.backbone import Backbone
+from goldenrule.models.backbone import Backbone, BackboneSpec
+from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
+from goldenrule.pipelines.expectations import expectation, measured_shares
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, LivePlan, live_plan
+from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, Expectation, LivePlan, LiveStep, live_plan
 
 if TYPE_CHECKING:
     from goldenrule.training.learner import Learner
 
+TIMES_THE_WORK = 5.7
+"""Multiply-adds of all embedded backbones side by side, in those of the default one."""
 PROBE_STEPS = (3, 4, 10)
 """Batches that the whole network is trained on to see how long one takes: to warm up, then the difference counts."""
 SHORTEST = 0.005
@@ -95,3 +100,62 @@ def training_speed(learn: Learner) -> float | None:
     if whole < SHORTEST:
         return None
     return max((many - few) * size / (whole - before) if whole > before else 0.0, many * size / whole)
+
+
+def attempts_for(
+    table: ImageTable,
+    backbone: Backbone,
+    kind: EngineKind,
+    options: FitOptions,
+    *,
+    shift: DomainShift | None = None,
+    loss: float | None = None,
+) -> tuple[Expectation, ...]:
+    """Return what follows the linear head, whose log loss is `loss`, and what is expected of it; None: not known yet.
+
+    What comes later is expected to begin where the one before is expected to end. Empty where nothing was measured of
+    such a fit: then every step is taken.
+    """
+    if not begins_with_the_default(options, backbone.spec):
+        return ()
+    live = live_plan_for(table, backbone, kind, shift=shift)
+    seconds = {
+        LiveStep.SIDE_BY_SIDE: seconds_of_several(len(table), backbone.spec, kind),
+        LiveStep.NETWORK: sum(step.seconds for step in live.steps()),
+    }
+    found = []
+    for attempt, took in seconds.items():
+        one = expected_of(attempt, table, options, shift=shift, loss=loss, seconds=took)
+        if loss is not None and one.gain is not None and one.tried:
+            loss -= max(one.gain, 0.0)
+        found.append(one)
+    return tuple(found)
+
+
+def expected_of(
+    attempt: LiveStep,
+    table: ImageTable,
+    options: FitOptions,
+    *,
+    shift: DomainShift | None,
+    loss: float | None,
+    seconds: float,
+) -> Expectation:
+    """Return what is expected of an attempt on these images; nothing was measured of images with several labels."""
+    measured = () if table.task == "multi" else measured_shares()
+    found = expectation(attempt, shift=shift, loss=loss, seconds=seconds, measured=measured)
+    return replace(found, tried=True) if options.all_steps else found
+
+
+def begins_with_the_default(options: FitOptions, spec: BackboneSpec) -> bool:
+    """Return whether a fit begins with the embedded default as it is: what was measured was measured of it."""
+    plain = options.training is None and options.folds is None and not options.candidates and options.size is None
+    weights = options.weights is None and options.start_from is None
+    return (
+        plain and weights and spec.name == DEFAULT_BACKBONE and spec.timm_name == EMBEDDED[DEFAULT_BACKBONE].timm_name
+    )
+
+
+def seconds_of_several(images: int, spec: BackboneSpec, kind: EngineKind) -> float:
+    """Return about how long `with_several_backbones` takes, by the speed of the default backbone on this machine."""
+    return 5.0 + TIMES_THE_WORK * images / (known_speed(spec, kind) or SPEED_UNKNOWN)

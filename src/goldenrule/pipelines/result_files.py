@@ -78,8 +78,7 @@ def _result(result: FitResult) -> dict[str, Any]:
 def report_content(result: FitResult) -> ReportContent:
     """Return what the report page shows."""
     spec = result.classifier.backbone.spec
-    chosen = next(candidate for candidate in result.candidates if candidate.name == result.chosen)
-    facts, thresholds = chosen.facts, result.classifier.thresholds
+    facts, thresholds = result.candidate.facts, result.classifier.thresholds
     return ReportContent(
         title=result.table.root.resolve().name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -137,7 +136,8 @@ def report_content(result: FitResult) -> ReportContent:
         uncalibrated=result.uncalibrated(result.headline_split),
         promises=_promises(result),
         labels=_labels(result),
-        quick=result.options.quick,
+        quick=result.options.quick and (not result.ahead or any(one.tried for one in result.ahead)),
+        left_out=[one.sentence for one in result.expectations if not one.tried],
     )
 
 

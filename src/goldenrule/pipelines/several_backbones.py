@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from goldenrule.features.extractor import FeatureExtractor
-from goldenrule.features.speed_record import known_speed
 from goldenrule.metrics.selection_rules import later_replaces, on_common
-from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED, JOINED
+from goldenrule.models.catalog import EMBEDDED, JOINED
 from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.prepare import first_backbone
 from goldenrule.pipelines.probe import LinearHeads, calibrated, candidate_of, linear_head, readable
-from goldenrule.training.plan import SPEED_UNKNOWN
 
 ALL_EMBEDDED = JOINED.join(EMBEDDED)
-TIMES_THE_WORK = 5.7
-"""Multiply-adds of all three, in those of the default backbone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,16 +20,6 @@ class Standing:
 
     context: FitContext
     linear: LinearHeads
-
-
-def begins_with_the_default(context: FitContext) -> bool:
-    """Return whether a fit begins with the embedded default as it is: what was measured was measured of it."""
-    options, spec = context.options, context.backbone.spec
-    plain = options.training is None and options.folds is None and not options.candidates and options.size is None
-    weights = options.weights is None and options.start_from is None
-    return (
-        plain and weights and spec.name == DEFAULT_BACKBONE and spec.timm_name == EMBEDDED[DEFAULT_BACKBONE].timm_name
-    )
 
 
 def with_several_backbones(standing: Standing) -> Standing:
@@ -61,9 +47,3 @@ def with_several_backbones(standing: Standing) -> Standing:
         return replace(standing, linear=replace(linear, candidates=candidates))
     heads = LinearHeads(candidates=candidates, chosen=candidates[-1], features=features, views=0)
     return Standing(context=wider, linear=heads)
-
-
-def seconds_of_several(context: FitContext) -> float:
-    """Return about how long `with_several_backbones` takes, by the speed of the default backbone on this machine."""
-    speed = known_speed(context.backbone.spec, context.kind) or SPEED_UNKNOWN
-    return 5.0 + TIMES_THE_WORK * len(context.table) / speed

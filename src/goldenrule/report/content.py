@@ -117,7 +117,8 @@ class ReportContent:
     - `next_steps`: sentences, or commands that begin with "goldenrule ".
     - `promises`: the prediction sets and the OOD detector against held-out images; empty where nothing was held out.
     - `labels`: suspected label errors by out-of-fold predictions, None where there are no such predictions.
-    - `quick`: whether this was a quick fit, of the linear head alone.
+    - `left_out`: sentences on steps that were left out, as little was expected of them.
+    - `quick`: whether this was a quick fit, of the linear head alone, and more may be had from a whole one.
     - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
     """
 
@@ -155,3 +156,4 @@ class ReportContent:
     labels: SuspectedLabelErrors | None = None
     growth: Growth | None = None
     quick: bool = False
+    left_out: Sequence[str] = ()

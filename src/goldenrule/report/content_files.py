@@ -44,6 +44,7 @@ _APART = (
     "promises",
     "labels",
     "quick",
+    "left_out",
 )
 
 
@@ -80,6 +81,7 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
             promises=[from_json(one, Promised) for one in value.get("promises", ())],  # absent before version 4
             labels=from_json(value["labels"], SuspectedLabelErrors) if value.get("labels") else None,
             quick=value.get("quick") is True,
+            left_out=as_type(value.get("left_out", []), tuple[str, ...], what="left_out"),
             predictions=_read_predictions(files, PREDICTIONS),
             image=image,
         )

@@ -22,6 +22,8 @@ from goldenrule.runs.verified_files import (
 )
 from goldenrule.storage.manifest import Sealed
 
+ALL_STEPS = "all steps"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRun:
@@ -74,6 +76,8 @@ def _listed(folder: Path) -> ListedRun:
         number = from_json(headline, Estimate)
     except FormatError as error:
         return replace(run, damaged=str(error))
+    if run.kind == ALL_STEPS and any(not one.tried for one in result.expectations):
+        run = replace(run, kind=f"{ALL_STEPS} expected to help")
     return replace(run, chosen=result.chosen, split=result.headline.split, number=number)
 
 
@@ -94,7 +98,7 @@ def _kind(folder: Path, about: RunJson) -> str:
         return "average of folds"
     if choice.quick:
         return "quick fit" if about.quick else "quick fit, training stopped"
-    return f"steps without {', '.join(map(str, choice.left_out))}" if choice.left_out else "all steps"
+    return f"steps without {', '.join(map(str, choice.left_out))}" if choice.left_out else ALL_STEPS
 
 
 def _changed(folder: Path) -> float:

@@ -142,6 +142,13 @@ class BackbonesJson(msgspec.Struct, kw_only=True):
     chosen: str
 
 
+class ExpectationJson(msgspec.Struct, kw_only=True):
+    """Whether an attempt of a fit was made, or left out because little was expected of it."""
+
+    attempt: Name
+    tried: bool
+
+
 class ResultJson(msgspec.Struct, kw_only=True):
     """What commands read of result.json: it holds more, for people and programs."""
 
@@ -154,6 +161,7 @@ class ResultJson(msgspec.Struct, kw_only=True):
     valid: Numbers | None
     test: Numbers | None
     out_of_fold: Numbers | None
+    expectations: list[ExpectationJson] = []
 
     @property
     def evaluated_on(self) -> str:

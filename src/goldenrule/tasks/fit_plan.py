@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,18 @@ from goldenrule.features.speed_record import known_speed
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.compiled import check_device
 from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
-from goldenrule.pipelines.planning import live_plan_for
+from goldenrule.pipelines.planning import attempts_for, live_plan_for
 from goldenrule.pipelines.prepare import candidate_backbones, read_images
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, Plan, Step, plan_quick_fit
+from goldenrule.training.plan import (
+    DEFAULT_VIEWS,
+    LEAST_EXPECTED,
+    SPEED_UNKNOWN,
+    Expectation,
+    Plan,
+    Step,
+    plan_quick_fit,
+)
 
 
 def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
@@ -47,12 +56,25 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
         views=options.most_views,
         views_per_second=known_speed(backbone.spec, extractor.kind),
         head=options.head,
-        live=None if options.linear_only else live_plan_for(table, backbone, extractor.kind),
     )
+    if not options.linear_only:
+        live = live_plan_for(table, backbone, extractor.kind)
+        attempts = attempts_for(table, backbone, extractor.kind, options)
+        plan = Plan(steps=(*plan.steps, *_further(live.steps(), attempts)), attempts=attempts)
     if not options.candidates:
         return plan
     choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), backbones, device)
-    return Plan(steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+    return replace(plan, steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+
+
+def _further(live: Sequence[Step], attempts: Sequence[Expectation]) -> Sequence[Step]:
+    """Return the steps after the linear head: before the live ones the attempts that were measured."""
+    if not attempts:
+        return live
+    beside, *_ = attempts
+    less = f"unless less than {LEAST_EXPECTED:g} is expected"
+    several = Step(name=f"try {beside.name}", seconds=beside.seconds, condition=less)
+    return (several, replace(live[0], condition=f"{less} of all that follows"), *live[1:])
 
 
 def _choosing(asked: ImageTable, backbones: Sequence[Backbone], device: str) -> Step:

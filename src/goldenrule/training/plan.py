@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from goldenrule.core.findings import plural
 from goldenrule.core.option import HeadKind
+from goldenrule.core.progress import time_text
 from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.training.lr_finder import STEPS_LIVE
 
@@ -35,6 +36,8 @@ MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
+LEAST_EXPECTED = 0.01
+"""An attempt of which a lower gain in log loss (nats) is expected is left out."""
 
 
 class LiveStep(StrEnum):
@@ -45,6 +48,56 @@ class LiveStep(StrEnum):
     LATE_LAYERS = "late layers"
     NETWORK = "whole network"
     TTA = "test-time augmentation"
+
+
+ATTEMPTS = {LiveStep.SIDE_BY_SIDE: "several backbones side by side", LiveStep.NETWORK: "training the network"}
+"""What is decided on, in the order in which it is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an attempt is expected to lower the log loss by, in nats: of `sets` sets at the same domain shift.
+
+    `share`, `low` and `high` are shares of the loss so far, `loss`: None before it is known. `tried`: whether the
+    attempt is made.
+    """
+
+    attempt: str
+    share: float | None
+    low: float | None
+    high: float | None
+    sets: int
+    seconds: float
+    loss: float | None = None
+    tried: bool = True
+
+    @property
+    def gain(self) -> float | None:
+        """The expected gain in nats."""
+        return None if self.share is None or self.loss is None else self.share * self.loss
+
+    @property
+    def name(self) -> str:
+        """The attempt in words."""
+        return ATTEMPTS[LiveStep(self.attempt)]
+
+    @property
+    def sentence(self) -> str:
+        """What was decided on, how long it takes, and what it is expected to gain."""
+        about = f"{self.name}, about {time_text(self.seconds)}"
+        if self.loss is None or self.gain is None:
+            return f"{about}: {self.expected}"
+        little = f", less than {LEAST_EXPECTED:g}" if self.gain < LEAST_EXPECTED else ""
+        return f"{about}: log loss {self.loss:.3f}, expected to fall by {self.expected}{little}"
+
+    @property
+    def expected(self) -> str:
+        """The gain in words: in log loss where that is known so far, else as a share of it."""
+        if self.share is None or self.low is None or self.high is None:
+            return f"not known ({self.sets} measured sets are as far from ImageNet)"
+        if self.loss is None:
+            return f"{100 * self.share:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}] of the log loss"
+        return f"{self.share * self.loss:.3f} [{self.low * self.loss:.3f}, {self.high * self.loss:.3f}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +112,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The stages in order."""
+    """The stages in order, and what is expected of the attempts among them."""
 
     steps: tuple[Step, ...]
+    attempts: tuple[Expectation, ...] = ()
 
     @property
     def seconds(self) -> float:

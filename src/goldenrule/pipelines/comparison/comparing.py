@@ -185,7 +185,7 @@ def _train(bench: _Bench, entry: Entry, where: str, *, after_test: bool) -> None
     weights_digest = _weights_digest(entry)
     with Stopwatch(_facts_file(bench, entry)) as watch:
         result = bench.trained(entry, final=False)
-        chosen = next(one for one in result.candidates if one.name == result.chosen)
+        chosen = result.candidate
         spec, stages = result.classifier.backbone.spec, dict(result.stages)
         rows = 0 if entry.type == "fromzero" else sum(result.features.values())
         speed = known_speed(spec, result.classifier.engine) if rows else None
