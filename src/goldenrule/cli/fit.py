@@ -82,7 +82,7 @@ def fit(
     overwrite: Overwrite = False,
     verbose: Verbose = False,
 ) -> Numbers:
-    """Fit a classifier by the golden rule, all seven steps; evaluate it; write it with a report."""
+    """Fit a classifier by the golden rule; evaluate it; write it with a report."""
     from goldenrule.core.errors import OptionError
     from goldenrule.core.progress import Bars
 

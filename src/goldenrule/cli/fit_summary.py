@@ -150,8 +150,13 @@ def _live_seconds(result: FitResult) -> str:
     from goldenrule.metrics.selection_rules import domain_shift
     from goldenrule.pipelines.planning import live_plan_for
     from goldenrule.report.sentences import duration
+    from goldenrule.training.plan import LiveStep
 
     chosen = result.candidate
     shift = domain_shift(chosen.evaluated_on) if chosen.evaluated_split == "out-of-fold" else None
     plan = live_plan_for(result.table, chosen.backbone, result.classifier.engine, shift=shift)
-    return f"about {duration(plan.seconds_of({one.step for one in result.left_out}))} more"
+    left_out = {one.step for one in result.left_out}
+    beside = sum(
+        one.seconds for one in result.ahead if one.attempt == LiveStep.SIDE_BY_SIDE and one.attempt in left_out
+    )
+    return f"about {duration(beside + plan.seconds_of(left_out))} more"

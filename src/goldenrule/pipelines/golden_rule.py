@@ -108,6 +108,7 @@ def all_steps(
     if trains and LiveStep.NETWORK in planned:
         trains = _is_worth(standing, LiveStep.NETWORK, shift, planned[LiveStep.NETWORK])
     if not trains:
+        clock.say_left_out()
         return concluded(standing.context, standing.linear.candidates, standing.linear.chosen, standing.linear.features)
     selection, live = seven_steps(context, linear, standing, clock, loggers)
     if selection.best.backbone.spec.weights != standing.context.backbone.spec.weights:
