@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +142,20 @@ def test_no_help_shows_a_type_beside_a_switch_or_a_word_of_the_inside() -> None:
         assert "--help" in found, names
         assert "<bool>" not in found, names
         assert not re.search(r"\blaws? \d", found), names
+
+
+def test_a_shell_completes_commands_and_options(process: Command) -> None:
+    script = process("--show-completion", "bash").stdout
+    bin_folder = str(Path(sys.executable).parent)
+    for typed, wanted in {"goldenrule learn": "learning-curve", "goldenrule fit --back": "--backbone"}.items():
+        words = typed.split()
+        asked = (
+            f"{script}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
+            '_goldenrule_completion goldenrule; echo "${COMPREPLY[@]}"'
+        )
+        environment = os.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, check=True)
+        assert wanted in done.stdout.split()
 
 
 def test_without_arguments_the_help_is_shown(command: Command) -> None:
