@@ -284,6 +284,8 @@ class FitOptions:
             )
 
     def _check_training(self, training: TrainingOptions) -> None:
+        if self.all_steps:
+            raise OptionError("all_steps has no effect: gr.train does what it is told, and no step of its own.")
         if self.candidates:
             raise OptionError(f"-m {self.backbone} names several networks: one is trained, name it.")
         if training.type == "fromzero" and (self.weights is not None or self.start_from is not None):
