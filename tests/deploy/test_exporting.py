@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -273,6 +274,15 @@ def test_a_head_of_the_owners_own_is_refused_clearly(tmp_path: Path) -> None:
 def test_a_head_that_timm_does_not_have_is_refused_for_pytorch(cache: Path) -> None:
     with pytest.raises(OptionError, match=r"this classifier has the head gap-1024. Take --format onnx"):
         FORMATS["torch"].make(made("gap-1024"), None)
+
+
+def test_networks_that_timm_does_not_have_are_refused_for_pytorch(cache: Path) -> None:
+    several = replace(made("linear"), backbone=backbone("test_efficientnet+test_resnet", drawn=0, size=64))
+    with pytest.raises(OptionError, match=r"has test_efficientnet\+test_resnet, which are several. Take --format onnx"):
+        FORMATS["torch"].make(several, None)
+    own = gr.models.custom_backbone(lambda: torch.nn.Conv2d(3, 8, 3), preprocessing=Preprocessing(size=64), key="own")
+    with pytest.raises(OptionError, match="Take --format onnx"):
+        FORMATS["torch"].make(replace(made("linear"), backbone=own), None)
 
 
 def test_a_file_of_ours_is_known_by_its_content(cache: Path) -> None:

@@ -27,7 +27,7 @@ from goldenrule.deploy.quantizing import Quantized
 from goldenrule.deploy.run_pictures import Picture
 from goldenrule.engines import openvino as ov
 from goldenrule.metrics.probabilities import sigmoid, softmax
-from goldenrule.models.catalog import OWN_ARCHITECTURES
+from goldenrule.models.catalog import OWN_ARCHITECTURES, side_by_side
 from goldenrule.models.classifier import Classifier
 from goldenrule.storage.outputs import Kind
 
@@ -143,8 +143,10 @@ def _timm_network(classifier: Classifier, **given: Any) -> Any:
     import timm
 
     spec, kind = classifier.backbone.spec, classifier.head.kind
-    if kind != "linear" or spec.timm_name in OWN_ARCHITECTURES:
-        what = f"the head {kind}" if kind != "linear" else spec.timm_name
+    several = len(side_by_side(spec.timm_name)) > 1
+    if kind != "linear" or several or spec.timm_name in OWN_ARCHITECTURES or classifier.backbone.maker is not None:
+        backbones = f"{spec.name}, which are several" if several else spec.name
+        what = f"the head {kind}" if kind != "linear" else backbones
         raise OptionError(
             f"--format torch writes a network of timm's with a linear head, and this classifier has {what}. Take "
             "--format onnx; in Python, gr.Classifier.load(run).network() is its PyTorch module."
