@@ -154,7 +154,7 @@ def decided(run: dict[str, Any], shares: Sequence[MeasuredShare]) -> list[tuple[
     if beside:
         spent = of["several"]["seconds"]
         if run["several_selected"]:
-            standing, loss = of["several"], run["several_loss"]
+            standing, loss = of["several"] | {"chosen": "linear head, side by side"}, run["several_loss"]
         steps.append((spent, standing))
     if expectation(NETWORK, loss=loss, **known).tried:
         last = of["whole"] if beside else of["before"]

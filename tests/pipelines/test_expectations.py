@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from goldenrule.core.schema import as_json
-from goldenrule.pipelines.expectations import FEWEST_SETS, MeasuredShare, expectation, measured_shares
+from goldenrule.pipelines.expectations import FEWEST_SETS, IMAGINED, MeasuredShare, expectation, measured_shares
 from goldenrule.training.plan import ATTEMPTS, LEAST_EXPECTED, LiveStep
 
 SHARES = st.lists(st.floats(-0.5, 1), min_size=FEWEST_SETS, max_size=12)
@@ -24,10 +24,11 @@ def rows(shares: list[float], shift: str = "low", attempt: str = LiveStep.NETWOR
 
 
 @given(SHARES, LOSSES)
-def test_the_mean_share_of_the_loss_is_expected_within_its_interval(shares: list[float], loss: float) -> None:
+def test_the_mean_share_with_that_of_an_imaginary_set_is_expected(shares: list[float], loss: float) -> None:
     found = expectation(LiveStep.NETWORK, shift="low", loss=loss, seconds=1.0, measured=rows(shares))
-    assert found.share == pytest.approx(sum(shares) / len(shares))
-    assert found.gain == pytest.approx(loss * sum(shares) / len(shares))
+    mean = (IMAGINED + sum(shares)) / (1 + len(shares))
+    assert found.share == pytest.approx(mean)
+    assert found.gain == pytest.approx(loss * mean)
     assert found.low is not None
     assert found.high is not None
     assert found.low <= found.share + 1e-9
@@ -37,7 +38,7 @@ def test_the_mean_share_of_the_loss_is_expected_within_its_interval(shares: list
 
 @given(SHARES, LOSSES)
 def test_it_is_tried_where_no_less_is_expected_than_is_wanted(shares: list[float], loss: float) -> None:
-    mean = sum(shares) / len(shares)
+    mean = (IMAGINED + sum(shares)) / (1 + len(shares))
     assume(abs(mean * loss - LEAST_EXPECTED) > 1e-9)
     found = expectation(LiveStep.NETWORK, shift="low", loss=loss, seconds=1.0, measured=rows(shares))
     assert found.tried == (mean * loss > LEAST_EXPECTED)

@@ -36,7 +36,7 @@ MOST_BOUNDARY_BYTES = 8_000_000_000
 """How much of the disk activations before the late layers may take per augmentation; some 40 KB each."""
 SPEED_UNKNOWN = 120.0
 """Views per second assumed before anything was measured on this machine."""
-LEAST_EXPECTED = 0.01
+LEAST_EXPECTED = 0.005
 """An attempt of which a lower gain in log loss (nats) is expected is left out."""
 
 
