@@ -3,8 +3,8 @@
 For each set and seed three answers are scored on test images: the linear head, that on several backbones side by side,
 and what is chosen at the end when every step is taken (`--all-steps`); beside them the end of the recipe of before,
 which had no backbones side by side and left out nothing. What a step took away of the log loss is what later fits
-expect of it on other sets (`pipelines/measured_gains.json`, written with --keep). Leave-one-set-out: for each set the
-decisions are those that the other sets alone would have made.
+expect of it on other sets (`measured_gains.json` in the package, written with --keep). Leave-one-set-out: for each set
+the decisions are those that the other sets alone would have made.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from goldenrule.core.schema import as_type
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.metrics.selection_rules import domain_shift
 from goldenrule.pipelines import golden_rule as recipe
-from goldenrule.pipelines.expectations import MeasuredShare, expectation
+from goldenrule.pipelines.attempts.expectations import MeasuredShare, expectation
+from goldenrule.pipelines.attempts.several_backbones import ALL_EMBEDDED
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.quick_fit import quick_fit
-from goldenrule.pipelines.several_backbones import ALL_EMBEDDED
 from goldenrule.runs.options import FitOptions
 from goldenrule.training.plan import LEAST_EXPECTED, LiveStep
 
@@ -48,7 +48,7 @@ SETS = (
     "dog_breed",
 )
 BUDGETS = {"5 s": 5, "15 s": 15, "1 min": 60, "5 min": 300, "20 min": 1200}
-GAINS = Path(goldenrule.__file__).parent / "pipelines" / "measured_gains.json"
+GAINS = Path(goldenrule.__file__).parent / "pipelines" / "attempts" / "measured_gains.json"
 LIVE = ("train the head", "train the late layers", "train the whole network", "test-time augmentation")
 SIDE_BY_SIDE, NETWORK = LiveStep.SIDE_BY_SIDE, LiveStep.NETWORK
 

@@ -34,12 +34,12 @@ from goldenrule.metrics import image_losses, set_coverage, value_and_interval
 from goldenrule.metrics.basic import hits
 from goldenrule.metrics.grouped.clusters import clustered_mean
 from goldenrule.metrics.uncertainty.paired import holm
+from goldenrule.pipelines.attempts.several_backbones import Standing
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.finalize import scored_on_valid
 from goldenrule.pipelines.golden_rule import seven_steps
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import linear_heads_of
-from goldenrule.pipelines.several_backbones import Standing
 from goldenrule.runs.options import FitOptions
 from held_out import films
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 KEYWORDS = {"at-most": "top", "backbone": "backbone", "from": "start_from", "metric": "metrics", "on": "split"}
 """What Python calls an option whose name is not that of the command line."""
-FLAGS = {"anew", "live", "near-duplicates", "quick", "skip-unknown", "unfreeze-first", "verbose"}
+FLAGS = {"all-steps", "anew", "live", "near-duplicates", "quick", "skip-unknown", "unfreeze-first", "verbose"}
 _COMMAND = r"(?:goldenrule|pip|tensorboard|mlflow) [a-z-]+(?:(?![.;:,)] |[.)]$).)*"
 _GOES_ON = (
     "a alone and are asks beside both by can copies deals does for gives had has have if in instead is it keeps "

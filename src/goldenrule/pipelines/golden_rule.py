@@ -13,6 +13,10 @@ from goldenrule.data.table import ImageTable
 from goldenrule.features.extractor import Features
 from goldenrule.metrics import log_loss
 from goldenrule.metrics.selection_rules import DomainShift, Trained, domain_shift, gentle, late_rate
+from goldenrule.pipelines.attempts.several_backbones import (
+    Standing,
+    with_several_backbones,
+)
 from goldenrule.pipelines.clock import Clock
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.finalize import classifier_of, concluded, finished, scored_on_valid
@@ -21,10 +25,6 @@ from goldenrule.pipelines.planning import ALL_STEPS, attempts_for, expected_of, 
 from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.probe import LinearHeads, linear_heads_of, readable
 from goldenrule.pipelines.selection import ModelSelection
-from goldenrule.pipelines.several_backbones import (
-    Standing,
-    with_several_backbones,
-)
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import duration
 from goldenrule.runs.options import FitOptions

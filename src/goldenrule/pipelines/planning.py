@@ -14,7 +14,7 @@ from goldenrule.features.speed_record import known_speed, known_training_speed
 from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.models.backbone import Backbone, BackboneSpec
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
-from goldenrule.pipelines.expectations import expectation, measured_shares
+from goldenrule.pipelines.attempts.expectations import expectation, measured_shares
 from goldenrule.runs.options import FitOptions
 from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, Expectation, LivePlan, LiveStep, live_plan
 

@@ -22,8 +22,6 @@ from goldenrule.runs.verified_files import (
 )
 from goldenrule.storage.manifest import Sealed
 
-ALL_STEPS = "all steps"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRun:
@@ -76,12 +74,11 @@ def _listed(folder: Path) -> ListedRun:
         number = from_json(headline, Estimate)
     except FormatError as error:
         return replace(run, damaged=str(error))
-    if run.kind == ALL_STEPS and any(not one.tried for one in result.expectations):
-        run = replace(run, kind=f"{ALL_STEPS} expected to help")
-    return replace(run, chosen=result.chosen, split=result.headline.split, number=number)
+    kind = _kind(folder, about, little_expected=any(not one.tried for one in result.expectations))
+    return replace(run, kind=kind, chosen=result.chosen, split=result.headline.split, number=number)
 
 
-def _kind(folder: Path, about: RunJson) -> str:
+def _kind(folder: Path, about: RunJson, *, little_expected: bool = False) -> str:
     if "search" in about.options:
         return "tuning"
     if "compare" in about.options:
@@ -98,7 +95,9 @@ def _kind(folder: Path, about: RunJson) -> str:
         return "average of folds"
     if choice.quick:
         return "quick fit" if about.quick else "quick fit, training stopped"
-    return f"steps without {', '.join(map(str, choice.left_out))}" if choice.left_out else ALL_STEPS
+    if choice.left_out:
+        return f"steps without {', '.join(map(str, choice.left_out))}"
+    return "all steps expected to help" if little_expected else "all steps"
 
 
 def _changed(folder: Path) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from goldenrule.cli.fit_summary import summary
 from goldenrule.models.backbone import backbone
 from goldenrule.models.classifier import Classifier
-from goldenrule.pipelines import planning, several_backbones
-from goldenrule.pipelines.expectations import MeasuredShare
+from goldenrule.models.cost import multiply_adds
+from goldenrule.pipelines import planning
+from goldenrule.pipelines.attempts import expectations, several_backbones
+from goldenrule.pipelines.attempts.expectations import MeasuredShare
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.pipelines.quick_fit import quick_fit
 from goldenrule.runs.listed import listed_runs
@@ -40,6 +43,7 @@ def expect(monkeypatch: pytest.MonkeyPatch) -> Expect:
         )
         monkeypatch.setattr(planning, "begins_with_the_default", lambda *_: True)
         monkeypatch.setattr(planning, "measured_shares", lambda: measured)
+        monkeypatch.setattr(expectations, "IMAGINED", 0.0)
         for name, value in {"MOST_PASSES": {2: 10_000}, "HEAD_CYCLES": 1}.items():
             monkeypatch.setattr(f"goldenrule.training.plan.{name}", value)
 
@@ -125,7 +129,9 @@ def test_where_they_are_selected_the_classifier_is_theirs_and_training_has_to_be
 def test_the_plan_says_what_is_expected_before_anything_is_computed(small_photos: Path, expect: Expect) -> None:
     expect(0.4, 0.1)
     plan = plan_for(small_photos, FitOptions())
-    assert [one.expected for one in plan.attempts] == ["40 % [40, 40] of the log loss", "10 % [10, 10] of the log loss"]
+    several, training = (one.expected for one in plan.attempts)
+    assert re.fullmatch(r"36 % \[\d+, \d+\] of the log loss", several), "of nine sets and the imaginary one"
+    assert re.fullmatch(r"9 % \[\d+, \d+\] of the log loss", training)
     assert any("side by side" in step.name for step in plan.steps)
     assert plan_for(small_photos, FitOptions(quick=True)).attempts == ()
 
@@ -141,3 +147,5 @@ def test_on_ants_and_bees_three_backbones_are_better_than_one(photos: Callable[[
     assert found.chosen == "linear head, 3 backbones side by side"
     assert [one.tried for one in found.expectations] == [True, False]
     assert "times the work of efficientnet_lite0" in lines(found)
+    cost = multiply_adds(found.classifier.backbone) / multiply_adds(backbone())
+    assert cost == pytest.approx(planning.TIMES_THE_WORK, abs=0.1)

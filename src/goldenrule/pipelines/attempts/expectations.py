@@ -41,7 +41,7 @@ class MeasuredShare(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 @functools.cache
 def measured_shares() -> tuple[MeasuredShare, ...]:
     """Return what benchmarks/anytime.py has measured."""
-    path = resources.files("goldenrule.pipelines") / "measured_gains.json"
+    path = resources.files("goldenrule.pipelines.attempts") / "measured_gains.json"
     value = json.loads(path.read_text("utf-8"))
     return as_type(value["shares"], tuple[MeasuredShare, ...], what="measured_gains.json")
 

@@ -9,7 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from goldenrule.core.schema import as_json
-from goldenrule.pipelines.expectations import FEWEST_SETS, IMAGINED, MeasuredShare, expectation, measured_shares
+from goldenrule.pipelines.attempts.expectations import (
+    FEWEST_SETS,
+    IMAGINED,
+    MeasuredShare,
+    expectation,
+    measured_shares,
+)
 from goldenrule.training.plan import ATTEMPTS, LEAST_EXPECTED, LiveStep
 
 SHARES = st.lists(st.floats(-0.5, 1), min_size=FEWEST_SETS, max_size=12)
