@@ -268,6 +268,15 @@ def test_flags_are_added_to_predictions_that_stay_as_they_were():
         whole.with_flags(inside=inside[:, :2])
 
 
+def test_one_prediction_is_had_by_its_row() -> None:
+    whole = some()
+    assert [repr(whole[row]) for row in range(len(whole))] == [repr(one) for one in whole]
+    assert whole[-1].id == whole.ids[-1]
+    for row in (len(whole), -len(whole) - 1):
+        with pytest.raises(IndexError, match="there are 6 images"):
+            whole[row]
+
+
 def test_distances_go_with_their_images_and_stay_where_all_parts_have_them():
     near = np.where(some().ok, np.arange(6) / 10, np.nan)
     whole = some(distance=near)

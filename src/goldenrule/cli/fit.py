@@ -294,7 +294,7 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
         size = f"{step.stored_bytes / 1e9:.3f} GB" if step.stored_bytes else ""
         table.add_row(step.name, readable_seconds(step.seconds), size, step.condition)
     table.add_section()
-    table.add_row("in all", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
+    table.add_row("in all, at most", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
     if plan.attempts:
@@ -309,10 +309,12 @@ def attempts_table(attempts: Sequence[Expectation]) -> Table:
     """Return what is tried after the linear head, and what is expected of it, the most per second first."""
     from rich.table import Table
 
-    table = Table(title="Expected, by runs on other images (95 % interval)", title_justify="left")
+    table = Table(
+        title="Expected by runs on other photo sets, not of these images (95 % interval)", title_justify="left"
+    )
     table.add_column("after the linear head")
     table.add_column("about", justify="right")
-    table.add_column("lowers the log loss by")
+    table.add_column("takes away of the log loss")
     for one in sorted(attempts, key=lambda one: -(one.share or 0.0) / max(one.seconds, 1.0)):
         table.add_row(one.name, readable_seconds(one.seconds), one.expected)
     return table

@@ -121,7 +121,7 @@ def _next(result: FitResult, whole: str) -> Iterator[Text]:
     yield Text(f"  Predict  {next_steps(result)[0]}")
     for one in result.expectations:
         if not one.tried:
-            yield Text(f"  Left out {one.sentence} (--all-steps does it)")
+            yield Text(f"  Left out {one.sentence}, or with --all-steps")
     if whole and result.left_out:
         yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
     elif whole and result.options.quick:
@@ -137,7 +137,9 @@ def _after_quick(result: FitResult, whole: str) -> Iterator[Text]:
         yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
     elif worth := [one for one in result.ahead if one.tried]:
         known = [one.gain for one in worth if one.gain is not None]
-        expected = f", log loss expected to fall by {sum(known):.2g}" if len(known) == len(worth) else ""
+        loss = result.ahead[0].loss
+        lower = f", cross-validated log loss {loss:.2g} expected to fall by {sum(known):.1g}"
+        expected = lower if len(known) == len(worth) else ""
         took = duration(sum(one.seconds for one in worth))
         yield Text(f"  Better?  {whole}     about {took} more{expected}")
     else:

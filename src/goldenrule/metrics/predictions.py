@@ -320,6 +320,16 @@ class Predictions:
                 set=None if self.inside is None or not ok[row] else self._set(row),
             )
 
+    def __getitem__(self, row: int) -> PredictedImage:
+        """Return one image's prediction, by its row; negative rows count from the end. `IndexError` where it is not.
+
+        >>> Predictions.from_logits([[2.0, 0.0], [0.0, 1.0]], ["cat", "dog"])[-1].label
+        'dog'
+        """
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row}: there are {len(self)} images")
+        return next(iter(self.select([row])))
+
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with the columns of predictions.csv: path, status, prediction, probability, p:NAME.
 

@@ -123,7 +123,7 @@ def _is_worth(standing: Standing, attempt: LiveStep, shift: DomainShift, seconds
     found = expected_of(attempt, context.table, context.options, shift=shift, loss=loss, seconds=seconds)
     context.state.expectations.append(found)
     if not found.tried:
-        context.progress.say(f"Left out: {found.sentence}. With --all-steps it is done all the same.")
+        context.progress.detail(f"Left out: {found.sentence}.")
     return found.tried
 
 

@@ -87,8 +87,8 @@ class Expectation:
         about = f"{self.name}, about {time_text(self.seconds)}"
         if self.loss is None or self.gain is None:
             return f"{about}: {self.expected}"
-        little = f", less than {LEAST_EXPECTED:g}" if self.gain < LEAST_EXPECTED else ""
-        return f"{about}: log loss {self.loss:.3f}, expected to fall by {self.expected}{little}"
+        said = f"{about}: expected to lower the cross-validated log loss, {self.loss:.2g}, by {self.expected}"
+        return f"{said}; a step is taken from {LEAST_EXPECTED:g} on" if self.gain < LEAST_EXPECTED else said
 
     @property
     def expected(self) -> str:
@@ -96,8 +96,9 @@ class Expectation:
         if self.share is None or self.low is None or self.high is None:
             return f"not known ({self.sets} measured sets are as far from ImageNet)"
         if self.loss is None:
-            return f"{100 * self.share:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}] of the log loss"
-        return f"{self.share * self.loss:.3f} [{self.low * self.loss:.3f}, {self.high * self.loss:.3f}]"
+            return f"{100 * self.share:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+        gain, low, high = (share * self.loss for share in (self.share, self.low, self.high))
+        return f"{gain:.1g} [{low:.1g}, {high:.1g}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,7 @@ def test_one_file_of_a_list_that_is_gone_has_its_row_and_none_is_an_error(folder
     with pytest.raises(OSError, match="No such file"):
         last.read()
     path.write_text("gone.jpg\nalso.jpg\n")
-    with pytest.raises(SourceError, match="names no file that is there"):
+    with pytest.raises(SourceError, match="none of its lines is a file"):
         list(pictures_of([path]))
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SourceError, match="no column of paths"):

@@ -52,3 +52,11 @@ def test_a_clear_drift_is_found_and_a_small_one_of_many_images_is_not_made_much_
     assert far.found
     assert not near.found
     assert not DriftTest(held_out).found, "of no image nothing is known"
+
+
+def test_a_few_images_are_no_drift_however_far_they_are() -> None:
+    held_out = np.arange(100, dtype=np.float32)
+    few, more = DriftTest(held_out), DriftTest(held_out)
+    few.add(np.linspace(95, 99.5, 4))
+    more.add(np.linspace(95, 99.5, 5))
+    assert (few.found, more.found) == (False, True)

@@ -173,7 +173,10 @@ def _listed(lines: IO[str], beside: Path, what: str) -> Iterator[Picture]:
                 break
             yield found
     if not there:
-        raise SourceError(f"{what} names no file that is there: wanted a list of pictures, the path of one a line.")
+        raise SourceError(
+            f"{what} is text, and is read as a list of pictures, the path of one a line: none of its lines is a file "
+            "that is there."
+        )
 
 
 def _text(path: Path) -> str:

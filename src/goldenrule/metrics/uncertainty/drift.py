@@ -21,6 +21,8 @@ from goldenrule.metrics.estimate import Basis, Estimate
 SURE, CLEAR = 3.09, 0.6
 """A drift is told where the share of pairs is above one half by so many standard errors (p = .001), and at least so
 large: of many images the smallest difference is certain."""
+FEWEST = 5
+"""Of fewer new images than this nothing is told: each of them has its flag, and one is no drift."""
 Z95 = 1.959963984540054
 
 
@@ -77,7 +79,7 @@ class DriftTest:
     def found(self) -> bool:
         """Whether new images are farther, beyond doubt and by a difference that matters."""
         share = self.share()
-        if not share.defined:
+        if not share.defined or share.n < FEWEST:
             return False
         error = max(share.value - share.low, 1e-9) / Z95
         return share.value >= CLEAR and (share.value - 0.5) / error > SURE

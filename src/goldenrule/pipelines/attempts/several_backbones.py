@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from goldenrule.features.extractor import FeatureExtractor
-from goldenrule.metrics.selection_rules import later_replaces, on_common
+from goldenrule.metrics import Predictions, log_loss
+from goldenrule.metrics.estimate import printed
+from goldenrule.metrics.selection_rules import Verdict, later_replaces, on_common
 from goldenrule.models.catalog import EMBEDDED, JOINED
 from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.prepare import first_backbone
@@ -42,8 +44,16 @@ def with_several_backbones(standing: Standing) -> Standing:
     newcomer = calibrated(wider, candidate_of(wider, name, linear_head(wider, train, features, 0)))
     before, after = on_common(linear.chosen.evaluated_on, newcomer.evaluated_on)
     verdict = later_replaces(before, after, names=(linear.chosen.name, name))
+    context.progress.say(_line(name, before, after, verdict))
     candidates = (*linear.candidates, replace(newcomer, verdict=verdict))
     if not verdict.replaced:
         return replace(standing, linear=replace(linear, candidates=candidates))
     heads = LinearHeads(candidates=candidates, chosen=candidates[-1], features=features, views=0)
     return Standing(context=wider, linear=heads)
+
+
+def _line(name: str, before: Predictions, after: Predictions, verdict: Verdict) -> str:
+    """Return the step as one line: what it did to the cross-validated log loss, and whether it is selected."""
+    old, new = (printed(log_loss(one))[0] for one in (before, after))
+    outcome = "selected" if verdict.replaced else f"not selected: {verdict.why_not}"
+    return f"  {name}: cross-validated log loss {old} -> {new}, {outcome}"
