@@ -146,16 +146,16 @@ def test_no_help_shows_a_type_beside_a_switch_or_a_word_of_the_inside() -> None:
 
 def test_a_shell_completes_commands_and_options() -> None:
     installed = Path(sys.executable).with_name("goldenrule")
-    shown = [str(installed), "--show-completion", "bash"]
-    script = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    asked = os.environ | {"_GOLDENRULE_COMPLETE": "source_bash"}  # --show-completion asks which shell has started it
+    script = subprocess.run([str(installed)], env=asked, capture_output=True, text=True, check=True).stdout
     for typed, wanted in {"goldenrule learn": "learning-curve", "goldenrule fit --back": "--backbone"}.items():
         words = typed.split()
-        asked = (
+        line = (
             f"{script}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
             '_goldenrule_completion goldenrule; echo "${COMPREPLY[@]}"'
         )
         environment = os.environ | {"PATH": f"{installed.parent}:{os.environ['PATH']}"}
-        done = subprocess.run(["bash", "-c", asked], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=True)
         assert wanted in done.stdout.split()
 
 
