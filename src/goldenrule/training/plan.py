@@ -98,7 +98,7 @@ class Expectation:
         if self.loss is None:
             return f"{100 * self.share:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
         gain, low, high = (share * self.loss for share in (self.share, self.low, self.high))
-        return f"{gain:.1g} [{low:.1g}, {high:.1g}]"
+        return f"{gain:.2g} [{low:.1g}, {high:.1g}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

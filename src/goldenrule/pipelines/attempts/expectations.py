@@ -64,7 +64,7 @@ def expectation(
     >>> expectation(LiveStep.NETWORK, shift="high", loss=2.0, seconds=60, measured=rows).tried
     True
     >>> expectation(LiveStep.NETWORK, shift="low", loss=0.02, seconds=60, measured=rows).expected
-    '0.002 [-0.009, 0.01]'
+    '0.0015 [-0.009, 0.01]'
     """
     rows = measured_shares() if measured is None else measured
     shifts = get_args(DomainShift) if shift is None else (shift,)
