@@ -30,6 +30,7 @@ from goldenrule.models.catalog import (
     ORIGINAL_VERSION,
     canonical_name,
     check_known,
+    is_embedded,
     side_by_side,
 )
 from goldenrule.models.graphs.prepared import is_there, is_whole, sealed_folder
@@ -161,10 +162,12 @@ def check_backbone(
 ) -> None:
     """Raise `UnknownBackbone`, `WeightsUnavailable` or `OptionError` where `backbone` would: nothing is prepared.
 
-    What was prepared on this machine is known without importing timm.
+    What is embedded, or was prepared on this machine, is known without importing timm; of the former no file is read.
     """
     name = canonical_name(name)
-    if not is_there(_folder_of(name, Path(weights) if weights is not None else None, size, pooling, drawn)):
+    if (is_embedded(name) and weights is None) or not is_there(
+        _folder_of(name, Path(weights) if weights is not None else None, size, pooling, drawn)
+    ):
         check_known(name)
 
 

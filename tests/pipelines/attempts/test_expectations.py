@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from goldenrule.core.schema import as_json
+from goldenrule.metrics.selection_rules import DomainShift
 from goldenrule.pipelines.attempts.expectations import (
     FEWEST_SETS,
     IMAGINED,
@@ -22,9 +23,9 @@ SHARES = st.lists(st.floats(-0.5, 1), min_size=FEWEST_SETS, max_size=12)
 LOSSES = st.floats(0, 5)
 
 
-def rows(shares: list[float], shift: str = "low", attempt: str = LiveStep.NETWORK) -> list[MeasuredShare]:
+def rows(shares: list[float], shift: DomainShift = "low", attempt: str = LiveStep.NETWORK) -> list[MeasuredShare]:
     return [
-        MeasuredShare(attempt=attempt, set=f"set {number}", shift=shift, share=share)  # type: ignore[arg-type]
+        MeasuredShare(attempt=attempt, set=f"set {number}", shift=shift, share=share)
         for number, share in enumerate(shares)
     ]
 

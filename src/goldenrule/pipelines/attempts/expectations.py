@@ -52,7 +52,7 @@ def expectation(
     shift: DomainShift | None,
     loss: float | None,
     seconds: float,
-    measured: Sequence[MeasuredShare] | None = None,
+    measured: Sequence[MeasuredShare],
 ) -> Expectation:
     """Return what an attempt is expected to gain on images at this domain shift, whose log loss so far is `loss`.
 
@@ -66,9 +66,8 @@ def expectation(
     >>> expectation(LiveStep.NETWORK, shift="low", loss=0.02, seconds=60, measured=rows).expected
     '0.0015 [-0.009, 0.01]'
     """
-    rows = measured_shares() if measured is None else measured
     shifts = get_args(DomainShift) if shift is None else (shift,)
-    shares = np.array([IMAGINED, *(row.share for row in rows if row.attempt == attempt and row.shift in shifts)])
+    shares = np.array([IMAGINED, *(row.share for row in measured if row.attempt == attempt and row.shift in shifts)])
     known = len(shares) > FEWEST_SETS
     mean = float(shares.mean()) if known else None
     reach = _t(len(shares) - 1) * float(shares.std(ddof=1)) * math.sqrt(1 + 1 / len(shares)) if known else 0.0
