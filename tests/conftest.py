@@ -339,14 +339,24 @@ def small_photos(photos: Callable[[str], Path], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The `FitResult` of a default fit of the real backbone on `small_photos`; read only."""
+def fitted(small_photos: Path, prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `FitResult` of a default fit of the tiny network on `small_photos`; read only."""
+    return fitted_in(tmp_path_factory.mktemp("fitted"), small_photos, prepared_cache)
+
+
+@pytest.fixture(scope="session")
+def really_fitted(small_photos: Path, pretrained_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The `FitResult` of a default fit of the real backbone, which knows cats from dogs; read only."""
+    return fitted_in(tmp_path_factory.mktemp("really_fitted"), small_photos, pretrained_cache)
+
+
+def fitted_in(folder: Path, images: Path, prepared: Path) -> Any:
+    """Fit in a cache of its own, which stands beside the run."""
     from goldenrule.pipelines.quick_fit import quick_fit
 
-    folder = tmp_path_factory.mktemp("fitted")
-    shutil.copytree(pretrained_cache, folder / "cache")
+    shutil.copytree(prepared, folder / "cache")
     with cache_at(folder / "cache"):
-        return quick_fit(small_photos, out=folder / "run")
+        return quick_fit(images, out=folder / "run")
 
 
 @pytest.fixture

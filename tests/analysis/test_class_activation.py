@@ -19,9 +19,9 @@ from goldenrule.models.heads import fresh_head
 
 
 @pytest.fixture
-def classifier(fitted: Any, real_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Classifier:
+def classifier(really_fitted: Any, real_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Classifier:
     monkeypatch.setattr(openvino, "core", openvino.core._core)  # type: ignore[attr-defined]
-    return Classifier.load(fitted.folder)
+    return Classifier.load(really_fitted.folder)
 
 
 @pytest.fixture

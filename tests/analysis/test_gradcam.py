@@ -25,9 +25,11 @@ def dogs(small_photos: Path) -> list[Path]:
     return sorted((small_photos / "valid" / "dogs").iterdir())
 
 
-def test_on_averaged_maps_under_a_linear_head_it_is_the_class_activation_map(fitted: Any, dogs: list[Path]) -> None:
+def test_on_averaged_maps_under_a_linear_head_it_is_the_class_activation_map(
+    really_fitted: Any, dogs: list[Path]
+) -> None:
     """Zhou et al. 2016, equation 2, and Selvaraju et al. 2017, section 3.1: the same but for the number of places."""
-    classifier = fitted.classifier
+    classifier = really_fitted.classifier
     found = heatmap(classifier, dogs[0], of="dogs")
     pixels = torch.from_numpy(classifier.preprocessing.pixels(decode(dogs[0].read_bytes())))[None]
     with torch.no_grad():
@@ -41,13 +43,13 @@ def test_on_averaged_maps_under_a_linear_head_it_is_the_class_activation_map(fit
     assert found.values.sum() + classifier.head.tensors["bias"][label] == pytest.approx(logit, abs=1e-3)
 
 
-def test_of_two_classes_what_speaks_for_one_speaks_against_the_other(fitted: Any, dogs: list[Path]) -> None:
-    cats, other = (heatmap(fitted.classifier, dogs[1], of=name).values for name in ("cats", "dogs"))
+def test_of_two_classes_what_speaks_for_one_speaks_against_the_other(really_fitted: Any, dogs: list[Path]) -> None:
+    cats, other = (heatmap(really_fitted.classifier, dogs[1], of=name).values for name in ("cats", "dogs"))
     assert np.corrcoef(cats.ravel(), other.ravel())[0, 1] < -0.99
 
 
-def test_covering_the_hottest_place_costs_more_than_covering_the_coldest(fitted: Any, dogs: list[Path]) -> None:
-    classifier = fitted.classifier
+def test_covering_the_hottest_place_costs_more_than_covering_the_coldest(really_fitted: Any, dogs: list[Path]) -> None:
+    classifier = really_fitted.classifier
     network, label = classifier.network(), classifier.classes.index("dogs")
     costs = []
     for path, found in zip(dogs, HeatMaps(classifier).of([p.read_bytes for p in dogs], ["dogs"] * 8), strict=True):
@@ -63,30 +65,30 @@ def test_covering_the_hottest_place_costs_more_than_covering_the_coldest(fitted:
     assert hottest > coldest + 0.3, costs
 
 
-def test_without_a_class_it_is_of_the_one_with_the_highest_logit(fitted: Any, dogs: list[Path]) -> None:
-    assert heatmap(fitted.classifier, dogs[0].read_bytes()).of == "dogs"
+def test_without_a_class_it_is_of_the_one_with_the_highest_logit(really_fitted: Any, dogs: list[Path]) -> None:
+    assert heatmap(really_fitted.classifier, dogs[0].read_bytes()).of == "dogs"
 
 
 def test_many_at_once_are_those_of_each_alone_and_the_classifier_is_left_as_it_was(
-    fitted: Any, dogs: list[Path]
+    really_fitted: Any, dogs: list[Path]
 ) -> None:
-    before = {name: value.clone() for name, value in fitted.classifier.backbone.module.state_dict().items()}
-    together = HeatMaps(fitted.classifier).of([path.read_bytes for path in dogs], ["dogs"] * len(dogs))
-    alone = heatmap(fitted.classifier, dogs[3], of="dogs")
+    before = {name: value.clone() for name, value in really_fitted.classifier.backbone.module.state_dict().items()}
+    together = HeatMaps(really_fitted.classifier).of([path.read_bytes for path in dogs], ["dogs"] * len(dogs))
+    alone = heatmap(really_fitted.classifier, dogs[3], of="dogs")
     np.testing.assert_allclose(together[3].values, alone.values, atol=1e-5)
-    after = fitted.classifier.backbone.module.state_dict()
+    after = really_fitted.classifier.backbone.module.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_a_class_that_does_not_exist_is_refused_with_those_that_do(fitted: Any, dogs: list[Path]) -> None:
+def test_a_class_that_does_not_exist_is_refused_with_those_that_do(really_fitted: Any, dogs: list[Path]) -> None:
     with pytest.raises(OptionError, match="did you mean dogs"):
-        heatmap(fitted.classifier, dogs[0], of="dogg")
+        heatmap(really_fitted.classifier, dogs[0], of="dogg")
 
 
-def test_without_captum_the_error_names_the_extra(fitted: Any, dogs: list[Path], monkeypatch: Any) -> None:
+def test_without_captum_the_error_names_the_extra(really_fitted: Any, dogs: list[Path], monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingExtra, match=r"goldenrule\[explain\]"):
-        heatmap(fitted.classifier, dogs[0])
+        heatmap(really_fitted.classifier, dogs[0])
 
 
 def test_an_own_body_without_places_has_no_heat_map(dogs: list[Path], tmp_path: Path, monkeypatch: Any) -> None:
@@ -136,13 +138,15 @@ def test_where_nothing_speaks_for_the_class_there_is_no_heat() -> None:
     assert HeatMap(of="a", values=np.full((2, 2), -1, np.float32), window=(0, 0, 1, 1)).heat.max() == 0
 
 
-def test_a_turned_photo_has_the_heat_map_of_the_upright_one(fitted: Any, dogs: list[Path], tmp_path: Path) -> None:
+def test_a_turned_photo_has_the_heat_map_of_the_upright_one(
+    really_fitted: Any, dogs: list[Path], tmp_path: Path
+) -> None:
     upright = Image.fromarray(decode(dogs[2].read_bytes()))
     exif = Image.Exif()
     exif[0x0112] = 6  # stored a quarter turn to the left
     stored, plain = io.BytesIO(), io.BytesIO()
     upright.transpose(Image.Transpose.ROTATE_90).save(stored, "PNG", exif=exif)
     upright.save(plain, "PNG")
-    turned, heat_map = (heatmap(fitted.classifier, file.getvalue(), of="dogs") for file in (stored, plain))
+    turned, heat_map = (heatmap(really_fitted.classifier, file.getvalue(), of="dogs") for file in (stored, plain))
     assert turned.window == heat_map.window
     np.testing.assert_allclose(turned.values, heat_map.values, atol=1e-5)

@@ -326,7 +326,7 @@ def test_weights_that_can_t_be_reached_offline_are_told_with_what_there_is(proce
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     shutil.which("unshare") is None or os.geteuid() != 0, reason="a world without network needs root and unshare"
 )

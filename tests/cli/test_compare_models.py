@@ -14,6 +14,7 @@ import pytest
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.exhaustive
 def test_names_after_the_first_are_networks_and_ways_of_training_too(
     command: Command, small_photos: Path, tmp_path: Path
 ) -> None:

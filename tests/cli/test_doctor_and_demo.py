@@ -55,6 +55,7 @@ def test_the_demo_fits_the_digits_with_the_real_backbone(real_command: Command, 
     fit_the_digits(real_command, tmp_path, digits=1797, better_than=0.9)
 
 
+@pytest.mark.exhaustive
 def test_the_demo_fits_the_textiles_where_they_are_installed(command: Command, tmp_path: Path) -> None:
     """The tiny network is fitted to the first forty of each kind."""
     for path in write_textiles(tmp_path / "demo" / "textiles").glob("*/*.jpg"):

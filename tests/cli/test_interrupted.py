@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-WAYS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+WAYS = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.exhaustive)]
+)
 
 PRECOMPUTING = """
 import time
@@ -89,9 +91,7 @@ def test_while_activations_are_computed_those_so_far_are_kept(
     assert f"{68 - kept} computed, {kept} reused" in again.stdout
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.exhaustive)]
-)
+@WAYS
 def test_while_a_fit_runs_its_place_is_saved(
     interrupted: Callable[..., str],
     start: Callable[..., subprocess.Popen[str]],

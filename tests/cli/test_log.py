@@ -11,7 +11,7 @@ import pytest
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_golden_rule_logs_every_fit_once_and_a_second_run_adds_nothing(
     command: Command, picture_folder: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_predictions_are_printed_and_written(command: Command, fitted: Any, small_photos: Path, tmp_path: Path) -> None:
+def test_predictions_are_printed_and_written(
+    command: Command, really_fitted: Any, small_photos: Path, tmp_path: Path
+) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "broken [b].jpg").write_text("no picture")
-    found = command("predict", fitted.folder, small_photos / "test", tmp_path / "new", "-o", "out/all.csv")
+    found = command("predict", really_fitted.folder, small_photos / "test", tmp_path / "new", "-o", "out/all.csv")
     assert found.returncode == 0, found.stderr
     with (tmp_path / "out" / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,11 +76,11 @@ def test_below_the_confidence_there_is_no_prediction(
 
 
 def test_photos_unlike_any_seen_are_marked_and_counted(
-    command: Command, fitted: Any, photos: Callable[[str], Path], small_photos: Path, tmp_path: Path
+    command: Command, really_fitted: Any, photos: Callable[[str], Path], small_photos: Path, tmp_path: Path
 ) -> None:
     cracks = sorted(photos("surface_crack").glob("Positive/*"))[:2]
     known = sorted((small_photos / "train" / "cats").iterdir())[0]
-    found = command("predict", fitted.folder, *cracks, known, "-o", "out.csv")
+    found = command("predict", really_fitted.folder, *cracks, known, "-o", "out.csv")
     assert found.returncode == 0, found.stderr
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -86,6 +88,6 @@ def test_photos_unlike_any_seen_are_marked_and_counted(
     assert min(float(row["distance"]) for row in rows[:2]) > float(rows[2]["distance"])
     assert "warning: 2 of 3 images look out-of-distribution" in found.stdout
     assert found.stdout.splitlines()[-2].endswith("(2 of them out-of-distribution)")
-    alone = command("predict", fitted.folder, known)
+    alone = command("predict", really_fitted.folder, known)
     assert "out-of-distribution" not in alone.stdout, "where nothing is flagged nothing is said"
-    assert command("predict", fitted.folder, cracks[0]).stdout.rstrip().endswith("   out-of-distribution")
+    assert command("predict", really_fitted.folder, cracks[0]).stdout.rstrip().endswith("   out-of-distribution")

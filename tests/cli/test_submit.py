@@ -39,13 +39,13 @@ def test_a_wrong_folder_is_told(command: Command, fitted: Any, small_photos: Pat
 
 
 def test_test_images_unlike_those_of_the_training_are_warned_of(
-    command: Command, fitted: Any, photos: Callable[[str], Path], tmp_path: Path
+    command: Command, really_fitted: Any, photos: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "test1").mkdir()
     for number, file in enumerate(sorted(photos("surface_crack").glob("Negative/*"))[:12], start=1):
         shutil.copy(file, tmp_path / "test1" / f"{number}.jpg")
     (tmp_path / "sample.csv").write_text("id,label\n" + "".join(f"{n},0.5\n" for n in range(1, 13)))
-    found = command("submit", fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
+    found = command("submit", really_fitted.folder, "test1", "--sample-submission", "sample.csv", "-o", "mine.csv")
     assert found.returncode == 0, found.stderr
     assert "of the images are out-of-distribution; of images like the training images it would be 2.4 %" in found.stdout
     stated = json.loads((tmp_path / "mine.json").read_text())["ood"]

@@ -182,10 +182,10 @@ def test_without_the_images_of_a_run_sixteen_parts_of_photos_are_compared(cache:
 
 
 @pytest.fixture(scope="module")
-def exported(fitted: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, exporting.Exported]:
+def exported(really_fitted: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, exporting.Exported]:
     """The real network's file, and what was said of it."""
     out = tmp_path_factory.mktemp("exported") / "photos.onnx"
-    return out, exporting.export(fitted.folder, out)
+    return out, exporting.export(really_fitted.folder, out)
 
 
 def test_a_real_run_is_compared_on_its_own_images_and_scored(exported: tuple[Path, exporting.Exported]) -> None:
@@ -197,8 +197,8 @@ def test_a_real_run_is_compared_on_its_own_images_and_scored(exported: tuple[Pat
     assert b"dogscats" not in out.read_bytes(), "no path of an image"
 
 
-def test_metadata_have_what_a_program_needs(exported: tuple[Path, exporting.Exported], fitted: Any) -> None:
-    classifier = gr.Classifier.load(fitted.folder)
+def test_metadata_have_what_a_program_needs(exported: tuple[Path, exporting.Exported], really_fitted: Any) -> None:
+    classifier = gr.Classifier.load(really_fitted.folder)
     about = json.loads({one.key: one.value for one in onnx.load(exported[0]).metadata_props}["goldenrule"])
     assert about["classes"] == [*classifier.classes]
     assert about["ood"]["threshold"] == classifier.ood_detector.threshold  # type: ignore[union-attr]
@@ -208,7 +208,7 @@ def test_metadata_have_what_a_program_needs(exported: tuple[Path, exporting.Expo
 
 
 def test_the_client_of_the_examples_says_what_python_says(
-    exported: tuple[Path, exporting.Exported], fitted: Any, small_photos: Path
+    exported: tuple[Path, exporting.Exported], really_fitted: Any, small_photos: Path
 ) -> None:
     photos = sorted((small_photos / "test").rglob("*.jpg"))[::2]
     client = ROOT / "examples" / "onnx_client.py"
@@ -216,7 +216,7 @@ def test_the_client_of_the_examples_says_what_python_says(
         [sys.executable, client, exported[0], *photos], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    classifier = gr.Classifier.load(fitted.folder)
+    classifier = gr.Classifier.load(really_fitted.folder)
     for photo, line in zip(photos, done.stdout.splitlines(), strict=True):
         wanted = exporting.in_python(classifier, decode(photo.read_bytes()))[PROBABILITIES][0]
         path, label, probability, *_ = line.split("\t")

@@ -47,7 +47,9 @@ def about_openvino(path: Path) -> Any:
     return json.loads(openvino.imported().Core().read_model(path).get_rt_info(["goldenrule"]).value)
 
 
-@pytest.mark.parametrize(("name", "about"), [("a.onnx", about_onnx), ("a.xml", about_openvino)])
+@pytest.mark.parametrize(
+    ("name", "about"), [("a.onnx", about_onnx), pytest.param("a.xml", about_openvino, marks=pytest.mark.exhaustive)]
+)
 def test_int8_says_on_how_many_images_it_was_calibrated_and_what_it_costs(
     command: Command, run: Path, tmp_path: Path, name: str, about: Callable[[Path], Any]
 ) -> None:
@@ -83,10 +85,11 @@ def test_an_onnx_file_in_int8_has_standard_operators_and_sums_that_do_not_satura
     assert max(summed) <= 64
 
 
-def test_the_real_network_in_int8_agrees_with_fp32_on_photos(fitted: Any, tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_the_real_network_in_int8_agrees_with_fp32_on_photos(really_fitted: Any, tmp_path: Path) -> None:
     fp32 = tmp_path / "fp32.onnx"
-    fp32.write_bytes(FORMATS["onnx"].make(Classifier.load(fitted.folder), None)[".onnx"])
-    found = export(fitted.folder, tmp_path / "int8.onnx", precision="int8")
+    fp32.write_bytes(FORMATS["onnx"].make(Classifier.load(really_fitted.folder), None)[".onnx"])
+    found = export(really_fitted.folder, tmp_path / "int8.onnx", precision="int8")
     assert found.calibrated == 40
     assert found.cost is not None
     assert found.cost.gains["log loss"].gain.n == 12
@@ -144,6 +147,7 @@ def test_only_images_as_the_run_has_seen_them_calibrate(run: Path, monkeypatch: 
         quantizing.quantized(Classifier.load(run), train, Silent())
 
 
+@pytest.mark.exhaustive
 def test_nncf_reports_nothing_whoever_has_imported_it_first(start: Callable[..., Any]) -> None:
     code = """
 import openvino_telemetry, nncf

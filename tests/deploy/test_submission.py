@@ -33,9 +33,9 @@ def competition(small_photos: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
-    return Path(fitted.folder)
+def run(really_fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
+    return Path(really_fitted.folder)
 
 
 def sample(folder: Path, ids: list[Any], *, header: str = "id,label", cells: str = "0.5") -> Path:
@@ -141,11 +141,11 @@ def test_mistakes_are_told_and_nothing_is_overwritten(run: Path, competition: Pa
     submit(run, competition, wanted, out=tmp_path / "new.csv")  # the same again is no loss
 
 
-def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Path, fitted: Any) -> None:
+def test_what_is_expected_are_the_numbers_of_the_images_it_was_judged_by(run: Path, really_fitted: Any) -> None:
     seen = evaluated(run, Classifier.load(run))
     assert seen is not None
     assert len(seen) == 40, "a linear head is evaluated out-of-fold"
-    wanted = log_loss(fitted.predictions["out-of-fold"]).value
+    wanted = log_loss(really_fitted.predictions["out-of-fold"]).value
     assert log_loss(seen).value == pytest.approx(wanted, rel=1e-5)
     assert seen.basis == "used for selection"
 

@@ -140,6 +140,7 @@ def small(tmp_path: Path) -> Path:
     return source
 
 
+@pytest.mark.exhaustive
 def test_a_small_site_without_faults_builds(small: Path, tmp_path: Path) -> None:
     built = build(small, tmp_path / "site")
     assert (built.returncode, built.stderr) == (0, "")
@@ -147,6 +148,7 @@ def test_a_small_site_without_faults_builds(small: Path, tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "site" / "_downloads").rglob("*.*")] == ["conf.py"]
 
 
+@pytest.mark.exhaustive
 def test_a_broken_link_alone_fails_the_build(small: Path, tmp_path: Path) -> None:
     (small / "docs" / "design.md").write_text("# Design\n\n[a page](no-such-page.md)\n")
     built = build(small, tmp_path / "site")
@@ -254,7 +256,10 @@ def test_letters_stand_out_in_light_and_dark_and_figures_are_big_enough(site: Pa
 
 @pytest.mark.slow
 @needs_chromium
-@pytest.mark.parametrize(("asked", "found"), [("混同行列", "Glossary"), ("temperature", "Calibration")])
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("混同行列", "Glossary"), pytest.param("temperature", "Calibration", marks=pytest.mark.exhaustive)],
+)
 def test_pages_and_search_work_from_the_disk(site: Path, asked: str, found: str) -> None:
     requests: list[str] = []
     with phone_browser() as (page, _):

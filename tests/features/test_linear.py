@@ -57,11 +57,11 @@ def sklearn_probabilities(x: npt.NDArray[np.float32], y: npt.NDArray[np.int64], 
 
 
 @pytest.fixture(scope="module")
-def real(fitted: Any) -> Data:
+def real(really_fitted: Any) -> Data:
     """The stored activations of forty real photos, cats and dogs."""
     (path,) = [
         path
-        for path in (fitted.folder.parent / "cache" / "banks").iterdir()
+        for path in (really_fitted.folder.parent / "cache" / "banks").iterdir()
         if '"plain"' in (path / "key.json").read_text()
     ]
     from goldenrule.features.cache import FeatureCache
@@ -69,7 +69,7 @@ def real(fitted: Any) -> Data:
 
     key = {name: value for name, value in read_json(path / "key.json").items() if name not in ("format", "features")}
     cache = FeatureCache(key, 1280, folder=path.parent)
-    table = fitted.table.split("train")
+    table = really_fitted.table.split("train")
     return cache.rows([digest for digest in table.digests if digest]).astype(np.float32), table.targets
 
 
@@ -279,8 +279,8 @@ def test_reading_gives_half_precision_rows_as_the_bank_keeps_them() -> None:
     assert one.tensors["weight"].tobytes() == other.tensors["weight"].tobytes()
 
 
-def test_real_photos_are_told_apart_out_of_fold(real: Data, fitted: Any) -> None:
+def test_real_photos_are_told_apart_out_of_fold(real: Data, really_fitted: Any) -> None:
     x, y = real
     linear = fit_linear(rows_of(x, y))
     assert (linear.fold_logits.argmax(axis=1) == y).mean() >= 0.95
-    assert Path(fitted.report).is_file()
+    assert Path(really_fitted.report).is_file()

@@ -81,8 +81,15 @@ def test_arrays_of_a_stranger_s_classifier_are_refused(file: str, run: Path, com
     target.write_bytes(kept)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("one more in front",),
+        pytest.param(("beyond every number", "of another kind"), marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_live_steps_of_a_stranger_are_computed_again(
-    run: Path, command: Command, tmp_path: Path, draw_classes: Callable[..., Path]
+    run: Path, command: Command, tmp_path: Path, draw_classes: Callable[..., Path], changes: tuple[str, ...]
 ) -> None:
     images = draw_classes(tmp_path / "images", each=12)
     words = ("fit", images, "--out", tmp_path / "live", "--views", "1")
@@ -90,7 +97,7 @@ def test_the_live_steps_of_a_stranger_are_computed_again(
     assert done.returncode == 0, done.stderr
     before = result_of(tmp_path / "live")
     shutil.copytree(tmp_path / "live", tmp_path / "kept")
-    for change in ("one more in front", "beyond every number", "of another kind"):
+    for change in changes:
         changed = CHANGES[change]
         shutil.rmtree(tmp_path / "live")
         shutil.copytree(tmp_path / "kept", tmp_path / "live")

@@ -479,6 +479,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.exhaustive
 def test_all_threads_together_decode_in_one_budget(start: Callable[..., Any], tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("the peak of a process's memory is read from /proc")

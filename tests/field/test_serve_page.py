@@ -153,14 +153,14 @@ def test_the_table_is_the_one_that_predict_writes(
     pictures: list[Path],
     broken: Path,
     fitted: Any,
-    real_command: Callable[..., Any],
+    command: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "some"
     folder.mkdir()
     for one in (*pictures, broken):
         shutil.copy(one, folder / f"={one.name}")
-    done = real_command("predict", fitted.folder, folder, "-o", "wanted.csv")
+    done = command("predict", fitted.folder, folder, "-o", "wanted.csv")
     assert done.returncode == 0, done.stderr
     page = opened()
     page.set_input_files("#files", sorted(map(str, folder.iterdir())))

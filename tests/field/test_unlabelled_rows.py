@@ -57,6 +57,7 @@ def test_unlabelled_rows_change_no_head(draw: Draw, command: Command, label: Any
     assert ("15 images without a label" in found.stdout) or "Nothing is learned from them" in found.stdout
 
 
+@pytest.mark.exhaustive
 def test_the_whole_golden_rule_takes_them_in_its_stride(draw: Draw, command: Command) -> None:
     root = draw(NAMES | MORE)
     table = table_with(root, several, MORE, "labels.csv")

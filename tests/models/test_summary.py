@@ -86,7 +86,7 @@ def test_weights_from_scratch_are_those_of_their_seed_and_leave_other_draws_alon
     assert not torch.equal(one["stem.conv.weight"], other["stem.conv.weight"])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_alexnet_takes_the_weights_of_torchvision(cache: Path, tmp_path: Path) -> None:
     """A .pth with torchvision's names gives torchvision's features: all but its last layer."""
     import torchvision

@@ -65,6 +65,7 @@ def test_on_bricks_the_dependence_leads_with_the_number_of_blocks(
     assert page.index("images near each other by name are alike") < page.index('id="scores"')
 
 
+@pytest.mark.exhaustive
 def test_on_cats_and_dogs_nothing_changes(photos: Callable[[str], Path], real_command: Command, tmp_path: Path) -> None:
     """A stretch of the folder: whoever lies side by side there does so here."""
     for split, most in (("train", 150), ("valid", 50)):

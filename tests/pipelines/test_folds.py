@@ -29,7 +29,7 @@ FOUR = FitOptions(folds=4, views=0)
 
 
 @pytest.fixture(scope="module")
-def world(fitted: Any, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def world(really_fitted: Any, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The answer of four folds on cats and dogs with a valid split, and a test split without labels."""
     folder = tmp_path_factory.mktemp("folds")
     shutil.copytree(small_photos, folder / "contest")
@@ -38,14 +38,14 @@ def world(fitted: Any, small_photos: Path, tmp_path_factory: pytest.TempPathFact
     for label in ("cats", "dogs"):
         (folder / "contest" / "test" / label).rmdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+        patch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
         return golden_rule(folder / "contest", out=folder / "run", options=FOUR)
 
 
 @pytest.fixture(autouse=True)
-def same_cache(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def same_cache(really_fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was computed for the session's fit is there."""
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
 
 
 def test_train_and_valid_are_dealt_to_the_folds_together_and_a_finding_says_so(world: Any) -> None:
@@ -169,7 +169,7 @@ def test_more_folds_than_pictures_are_refused(picture_folder: Callable[..., Path
         quick_fit(pictures, out=tmp_path / "run", options=FitOptions(folds=12, views=0))
 
 
-def test_by_hand_too(fitted: Any, small_photos: Path) -> None:
+def test_by_hand_too(really_fitted: Any, small_photos: Path) -> None:
     table, features = gr.features_of(gr.from_folder(small_photos), gr.backbone())
     head = gr.fit_head(table.split("train"), features, folds=8)
     assert set(head.out_of_fold.fold.tolist()) == set(range(8))

@@ -41,7 +41,7 @@ def disk(tiny_disk: Callable[[str], Path], nursery: Any) -> Iterator[Path]:
     (nursery.worlds / "broken").unlink()
 
 
-MORE = ("a bank's key", "the split", "what the run is about", "the choice", "predictions", "the report")
+MORE = ("a bank's key", "the split", "what the run is about", "the choice", "predictions", "the report", "its engine")
 """Written by the same functions as the others, at the same steps: tried by `make test-all`."""
 
 

@@ -141,6 +141,7 @@ def test_the_second_time_everything_is_replayed(told: Any, run_copy: Path, small
     assert all(now[stage] >= seconds for stage, seconds in first.items()), "the report says how long it took, not this"
 
 
+@pytest.mark.exhaustive
 def test_where_the_body_knows_little_late_layers_come_first_and_their_batchnorms_follow(
     told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

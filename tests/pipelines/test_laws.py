@@ -120,12 +120,17 @@ def test_what_is_logged_stays_on_this_machine(start: Start, small_photos: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "candidate"),
+    [(["--quick"], "linear head"), pytest.param([], "whole network", marks=pytest.mark.exhaustive)],
+    ids=["quick fit", "golden rule"],
+)
 def test_preparing_a_backbone_a_fit_and_its_predictions_need_no_network(
-    start: Start, small_photos: Path, tmp_path: Path
+    start: Start, small_photos: Path, tmp_path: Path, how: list[str], candidate: str
 ) -> None:
-    """All of it in one process, from an empty cache: the whole golden rule of the real backbone, on few pixels."""
+    """All of it in one process, from an empty cache: a fit of the real backbone, on few pixels."""
     attempts = tmp_path / "attempts"
-    fit = ["fit", *map(str, (small_photos, "--out", "run", "--sample", "4", "--size", "64", "--views", "1"))]
+    fit = ["fit", *map(str, (small_photos, "--out", "run", "--sample", "4", "--size", "64", "--views", "1", *how))]
     predict = ["predict", "run", str(small_photos / "valid"), "-o", "predictions.csv"]
     environment = {"ATTEMPTS": str(attempts), "GOLDENRULE_CACHE": str(tmp_path / "empty")}
     process = start("-c", FORBIDDEN_SOCKETS + SHORT + BOTH, json.dumps([fit, predict]), env=environment)
@@ -134,7 +139,7 @@ def test_preparing_a_backbone_a_fit_and_its_predictions_need_no_network(
     assert not attempts.exists(), attempts.read_text()
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["valid"]["n"] == 8
-    assert "whole network" in [candidate["name"] for candidate in result["candidates"]]
+    assert candidate in [one["name"] for one in result["candidates"]]
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 17
 
 
@@ -146,7 +151,7 @@ def test_the_watch_over_sockets_does_see_an_attempt(start: Start, tmp_path: Path
     assert (tmp_path / "attempts").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     shutil.which("unshare") is None or os.geteuid() != 0, reason="a world without network needs root and unshare"
 )

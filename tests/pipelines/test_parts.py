@@ -20,10 +20,10 @@ from goldenrule.training.plan import LATE_BYTES, Plan
 
 
 @pytest.fixture
-def unbroken(fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def unbroken(really_fitted: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The session's fit, with its cache."""
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
-    return fitted
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
+    return really_fitted
 
 
 def test_the_same_head_is_had_by_hand(unbroken: Any, small_photos: Path) -> None:

@@ -150,7 +150,7 @@ def test_what_only_one_label_has_is_refused_by_name(told: Any, scenes: Path) -> 
         Learner(table, class_weights="balanced")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_whole_golden_rule_learns_several_labels_and_a_second_run_replays_it(
     scenes: Path, cache: Path, short_plan: None, tmp_path: Path
 ) -> None:

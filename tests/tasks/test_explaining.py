@@ -33,14 +33,14 @@ def new(small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def of_the_fit(fitted: Any, monkeypatch: Any) -> None:
+def of_the_fit(really_fitted: Any, monkeypatch: Any) -> None:
     """The bank that the fit has filled."""
-    monkeypatch.setenv("GOLDENRULE_CACHE", str(fitted.folder.parent / "cache"))
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
 
 
-def test_predictions_are_those_of_predict_and_every_file_has_its_row(fitted: Any, new: Path) -> None:
-    found = explain(fitted.folder, new, k=3)
-    said = fitted.classifier.predict(new)
+def test_predictions_are_those_of_predict_and_every_file_has_its_row(really_fitted: Any, new: Path) -> None:
+    found = explain(really_fitted.folder, new, k=3)
+    said = really_fitted.classifier.predict(new)
     assert (
         [explanation.id for explanation in found.explanations]
         == list(said.ids)
@@ -57,59 +57,59 @@ def test_predictions_are_those_of_predict_and_every_file_has_its_row(fitted: Any
     assert found.notes == ()
 
 
-def test_what_can_not_be_read_says_why_and_has_no_explanation(fitted: Any, new: Path) -> None:
-    (broken,) = explain(fitted.folder, new / "broken.jpg").explanations
+def test_what_can_not_be_read_says_why_and_has_no_explanation(really_fitted: Any, new: Path) -> None:
+    (broken,) = explain(really_fitted.folder, new / "broken.jpg").explanations
     assert (broken.status, broken.prediction, broken.nearest, broken.heat) == ("unreadable", "", (), None)
     assert (broken.why or "").startswith("not a picture in any known format")
 
 
-def test_all_neighbours_are_training_images(fitted: Any, new: Path) -> None:
-    train = set(fitted.table.split("train").uris)
-    found = explain(fitted.folder, new, k=10_000, heat=False)
+def test_all_neighbours_are_training_images(really_fitted: Any, new: Path) -> None:
+    train = set(really_fitted.table.split("train").uris)
+    found = explain(really_fitted.folder, new, k=10_000, heat=False)
     assert {one.id for one in found[1].nearest} == train
     similarities = [one.similarity for one in found[1].nearest]
     assert similarities == sorted(similarities, reverse=True)
 
 
-def test_another_class_can_be_asked_for_and_must_exist(fitted: Any, new: Path) -> None:
-    found = explain(fitted.folder, new, of="cats")
+def test_another_class_can_be_asked_for_and_must_exist(really_fitted: Any, new: Path) -> None:
+    found = explain(really_fitted.folder, new, of="cats")
     assert {explanation.heat.of for explanation in found.explanations if explanation.heat} == {"cats"}
     assert found[2].prediction == "dogs"
     with pytest.raises(OptionError, match="There is no class 'horse'"):
-        explain(fitted.folder, new, of="horse")
+        explain(really_fitted.folder, new, of="horse")
 
 
 def test_the_page_and_its_numbers_are_written_and_nothing_else_is_overwritten(
-    fitted: Any, new: Path, tmp_path: Path
+    really_fitted: Any, new: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "explained"
-    explain(fitted.folder, new, out=out)
+    explain(really_fitted.folder, new, out=out)
     numbers = json.loads((out / NUMBERS).read_text())
     assert [one["path"] for one in numbers["images"]] == ["broken.jpg", "cats.jpg", "dogs.jpg", "known.jpg"]
     assert numbers["images"][0]["probability"] is None
     assert np.array(numbers["images"][1]["heat_map"]["values"]).shape == (7, 7)
     assert (out / PAGE).read_text().count("data:image/jpeg") == 3 * (2 + 5)
-    explain(fitted.folder, new, out=out, k=2)  # the same question: a newer answer
+    explain(really_fitted.folder, new, out=out, k=2)  # the same question: a newer answer
     before = (out / PAGE).read_bytes()
     with pytest.raises(OptionError, match="explanation of other images"):
-        explain(fitted.folder, new / "cats.jpg", out=out)
+        explain(really_fitted.folder, new / "cats.jpg", out=out)
     assert (out / PAGE).read_bytes() == before
     with pytest.raises(OptionError, match="is a file"):
-        explain(fitted.folder, new, out=new / "cats.jpg")
+        explain(really_fitted.folder, new, out=new / "cats.jpg")
 
 
 def test_without_captum_all_but_the_heat_maps_is_there_and_a_note_says_so(
-    fitted: Any, new: Path, monkeypatch: Any
+    really_fitted: Any, new: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    found = explain(fitted.folder, new)
+    found = explain(really_fitted.folder, new)
     assert [explanation.heat for explanation in found.explanations] == [None] * 4
     assert len(found[1].nearest) == 5
     assert found.notes == ('Heat maps need captum: pip install "goldenrule[explain]".',)
 
 
-def test_where_the_training_images_are_gone_they_are_named(fitted: Any, new: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(fitted.folder, tmp_path / "run")
+def test_where_the_training_images_are_gone_they_are_named(really_fitted: Any, new: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(really_fitted.folder, tmp_path / "run")
     kept = run_images(run)
     write_recorded(run, "images.arrow", table_content(type(kept)(tmp_path / "gone", kept.classes, kept.rows)))
     found = explain(run, new, heat=False, out=tmp_path / "out")
@@ -118,31 +118,35 @@ def test_where_the_training_images_are_gone_they_are_named(fitted: Any, new: Pat
     assert found[1].nearest[0].id in (tmp_path / "out" / PAGE).read_text()
 
 
-def test_a_classifier_that_looks_through_several_views_is_explained_too(fitted: Any, new: Path, tmp_path: Path) -> None:
+def test_a_classifier_that_looks_through_several_views_is_explained_too(
+    really_fitted: Any, new: Path, tmp_path: Path
+) -> None:
     from dataclasses import replace
 
     import goldenrule as gr
     from goldenrule.data.augmentation.augment import views
 
-    run = shutil.copytree(fitted.folder, tmp_path / "run")
+    run = shutil.copytree(really_fitted.folder, tmp_path / "run")
     shutil.rmtree(run / "classifier")
-    several = replace(fitted.classifier, views=tuple(views(gr.data.side_on(), 1)))
+    several = replace(really_fitted.classifier, views=tuple(views(gr.data.side_on(), 1)))
     several.save(run / "classifier")
     found = explain(run, new / "dogs.jpg", heat=False)
     said = several.predict(new / "dogs.jpg")
     assert found[0].probability == pytest.approx(said.probabilities.max(), abs=1e-9)
-    assert found[0].probability != explain(fitted.folder, new / "dogs.jpg", heat=False)[0].probability
+    assert found[0].probability != explain(really_fitted.folder, new / "dogs.jpg", heat=False)[0].probability
 
 
-def test_a_folder_that_is_no_run_and_a_k_of_nothing_are_clear_errors(fitted: Any, new: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_and_a_k_of_nothing_are_clear_errors(
+    really_fitted: Any, new: Path, tmp_path: Path
+) -> None:
     with pytest.raises(SourceError, match="no finished run"):
         explain(tmp_path, new)
     with pytest.raises(OptionError, match="at least 1"):
-        explain(fitted.folder, new, k=0)
+        explain(really_fitted.folder, new, k=0)
 
 
-def test_in_a_notebook_it_is_a_figure(fitted: Any, new: Path) -> None:
-    found = explain(fitted.folder, new / "dogs.jpg", k=2)
+def test_in_a_notebook_it_is_a_figure(really_fitted: Any, new: Path) -> None:
+    found = explain(really_fitted.folder, new / "dogs.jpg", k=2)
     figure = explanation_figure(found[0], found.train.read)
     assert [axes.get_title().partition("\n")[0] for axes in figure.axes][:2] == ["dogs", "speaks for"]
     assert len(figure.axes) == 4
@@ -153,17 +157,17 @@ def test_in_a_notebook_it_is_a_figure(fitted: Any, new: Path) -> None:
 
 
 def test_a_picture_unlike_any_seen_is_flagged_as_predict_flags_it(
-    fitted: Any, photos: Any, small_photos: Path, tmp_path: Path
+    really_fitted: Any, photos: Any, small_photos: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "both"
     folder.mkdir()
     shutil.copy(next((photos("surface_crack") / "Negative").glob("*.jpg")), folder / "wall.jpg")
     shutil.copy(next((small_photos / "test" / "cats").iterdir()), folder / "cat.jpg")
-    found = explain(fitted.folder, folder, heat=False)
+    found = explain(really_fitted.folder, folder, heat=False)
     assert [(explanation.id, explanation.ood) for explanation in found.explanations] == [
         ("cat.jpg", False),
         ("wall.jpg", True),
     ]
-    said = fitted.classifier.predict(folder)
-    assert fitted.classifier.ood_detector.is_ood(said).tolist() == [False, True]
+    said = really_fitted.classifier.predict(folder)
+    assert really_fitted.classifier.ood_detector.is_ood(said).tolist() == [False, True]
     assert "Unlike anything seen" in render_explained(found, "now")

@@ -25,8 +25,11 @@ def run(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_curve_of_real_photos_is_measured_from_the_bank_and_written(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    really_fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("GOLDENRULE_CACHE", str(really_fitted.folder.parent / "cache"))
+    run = Path(shutil.copytree(really_fitted.folder, tmp_path / "run"))
+
     def never(*arguments: object, **options: object) -> None:
         raise AssertionError("an engine was compiled")
 

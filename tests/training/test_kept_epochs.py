@@ -75,6 +75,7 @@ def test_a_full_disk_is_told_and_the_same_script_goes_on_and_keeps_what_was_miss
     assert files_of(disk / "run" / "epochs") == files_of(tmp_path / "whole" / "epochs")
 
 
+@pytest.mark.exhaustive
 def test_a_killed_training_ends_with_the_kept_epochs_of_an_unbroken_one(
     start: Start, command: Callable[..., subprocess.CompletedProcess[str]], small_photos: Path, tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_looking_changes_nothing(learner: Learner, state: str) -> None:
     assert len(learn.history) == (1 if state == "after a fit" else 0)
 
 
+@pytest.mark.exhaustive
 def test_looking_changes_nothing_about_the_real_network_either(real_learner: Learner) -> None:
     learn = real_learner(augment=gr.data.side_on(), replay=False)
     learn.unfreeze()

@@ -53,6 +53,7 @@ def test_of_five_groups_there_is_no_interval(name: str) -> None:
     assert "5 groups" in str(found)
 
 
+@pytest.mark.exhaustive
 def test_the_interval_of_macro_f_holds_where_films_go_together() -> None:
     truth = f_beta(replace(films(99, count=4000), group=None)).value
     held = [estimate.low <= truth <= estimate.high for estimate in (f_beta(films(seed)) for seed in range(60))]

@@ -51,6 +51,7 @@ def test_logits_that_are_always_wrong_end_at_the_highest() -> None:
     assert np.isfinite(loss)
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.floats(0.3, 8.0), st.integers(2, 60))
 def test_caution_is_at_least_what_is_asked_for_and_vanishes_with_many_images(seed: int, scale: float, n: int) -> None:

@@ -201,6 +201,7 @@ def test_it_keeps_the_parts_of_the_fits_before_it(world: Path, small_photos: Pat
     assert found.chosen.test is not None
 
 
+@pytest.mark.exhaustive
 def test_weights_of_one_s_own_are_loaded_by_the_name_of_the_family(
     small_photos: Path, real_cache: Path, tmp_path: Path
 ) -> None:
