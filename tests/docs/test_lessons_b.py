@@ -58,7 +58,7 @@ def test_over_fitting_shows_in_validation_alone_and_more_images_cure_it(real_lea
     names = real_learn("overfitting")
     plain = names["plain"]
     assert plain["train"][-1] < 0.01 < 1.2 * min(plain["valid"]) < plain["valid"][-1]
-    assert names["gr"].paired_bootstrap(names["evaluated"]["none"], names["evaluated"]["600 images"]).better == "b"
+    assert names["gr"].metrics.paired_bootstrap(names["evaluated"]["none"], names["evaluated"]["600 images"]).better == "b"
     assert [sorted(one) for one in names["draws"]] == [sorted(names["evaluated"])] * 5
 
 
@@ -73,7 +73,7 @@ def test_digits_are_read_best_in_the_middle_of_the_network_and_better_from_pixel
 @pytest.mark.exhaustive
 def test_precomputed_epochs_train_the_same_network_from_rows_computed_once(real_learn: Learn) -> None:
     names = real_learn("precompute")
-    assert names["activations"].computed == (400,)
+    assert names["features"].computed == (400,)
     assert names["again"].computed == (0,)
     assert names["again"].reused == (400,)
     assert names["difference"] < 1e-3
@@ -84,7 +84,7 @@ def test_precomputed_epochs_train_the_same_network_from_rows_computed_once(real_
 @pytest.mark.exhaustive
 def test_looking_again_helps_the_head_that_has_learned_from_views(real_learn: Learn) -> None:
     names = real_learn("tta")
-    compare = names["gr"].paired_bootstrap
+    compare = names["gr"].metrics.paired_bootstrap
     verdicts = {name: compare(by_looks[1], by_looks[5]).better for name, by_looks in names["answers"].items()}
     assert verdicts == {"learned plain pictures": "a", "learned views too": "b"}
     assert len(names["test"]) == 480
@@ -94,7 +94,7 @@ def test_looking_again_helps_the_head_that_has_learned_from_views(real_learn: Le
 def test_a_temperature_takes_back_over_confidence_and_changes_no_answer(real_learn: Learn) -> None:
     names = real_learn("calibration")
     before, after = names["before"], names["after"]
-    error = names["gr"].calibration_error
+    error = names["gr"].metrics.calibration_error
     assert names["temperature"].value > 1.2
     assert (before.predicted == after.predicted).all()
     assert error(after).value < error(before).low

@@ -68,6 +68,7 @@ def full(file: Path) -> None:
 
 def read_only(file: Path) -> None:
     """Take the right to write in the folder of a file, and from root the right to do so all the same."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.parent.chmod(0o500)
     header, rights, library = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(), ctypes.CDLL(None)
     library.capget(header, rights)
