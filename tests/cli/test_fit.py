@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 from goldenrule.cli.fit import scores_table, show
+from goldenrule.cli.fit_summary import summary
 from goldenrule.metrics import log_loss, value_and_interval
 from goldenrule.pipelines.result_files import next_steps
 
@@ -133,6 +134,23 @@ def test_the_plan_writes_nothing(command: Command, small_photos: Path, tmp_path:
     assert folders_below(tmp_path) == folders
 
 
+@pytest.mark.parametrize(
+    ("minutes", "said"), [("1e-9", "probably be no time to read 68 images"), ("999", "is probably time for all of it")]
+)
+def test_the_plan_says_what_the_minutes_are_too_short_for(
+    command: Command, small_photos: Path, minutes: str, said: str
+) -> None:
+    found = command("fit", small_photos, "--plan", "--minutes", minutes)
+    assert found.returncode == 0, found.stderr
+    assert f"Within {float(minutes):g} minutes there {'would ' * ('no time' in said)}{said}" in found.stdout
+
+
+def test_a_fit_that_was_done_before_says_how_long_it_took_now(fitted: Any) -> None:
+    again, first = (str(next(iter(summary(replace(fitted, seconds=seconds))))) for seconds in (0.0, 3600.0))
+    assert " the first time, " in again
+    assert " the first time, " not in first
+
+
 def test_a_second_process_is_told_who_writes_and_gets_exit_code_2(
     command: Command, start: Start, small_photos: Path, tmp_path: Path
 ) -> None:
@@ -182,12 +200,15 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "delay", [1.0, 2.0, *(pytest.param(delay, marks=pytest.mark.exhaustive) for delay in (1.5, 3.0))]
-)  # earlier, Python itself may still be starting
+    "delay", [0.0, 1.0, *(pytest.param(delay, marks=pytest.mark.exhaustive) for delay in (0.5, 2.0))]
+)  # after the start of the command: earlier, Python itself may still be starting
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:
-    process = start("-m", "goldenrule", "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
+    code = "from goldenrule.cli.main import run; print('begun', flush=True); run()"
+    process = start("-c", code, "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)

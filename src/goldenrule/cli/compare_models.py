@@ -99,9 +99,10 @@ def _named(what: list[str], model: list[str] | None, training: list[str] | None)
 
     first, *more = what
     if model and not Path(first).exists() and more and Path(more[-1]).exists():
-        raise OptionError(
-            f"{first} is no folder: give the images first, as goldenrule compare-models {more[-1]} -m {model[0]}."
-        )
+        from goldenrule.storage.files import in_shell
+
+        command = f"goldenrule compare-models {in_shell(more[-1])} -m {model[0]}"
+        raise OptionError(f"{first} is no folder: give the images first, as {command}.")
     words = [word for text in (model or []) for word in text.split(",")]
     types = [word for text in (training or []) for word in text.split(",")]
     for word in more:

@@ -278,7 +278,7 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
     """Print what a fit would do, without doing it; return the plan."""
     from rich.table import Table
 
-    from goldenrule.core.console import Console
+    from goldenrule.core.console import Console, Text
     from goldenrule.core.memory import readable_bytes
     from goldenrule.core.progress import Bars
     from goldenrule.tasks.fit_plan import plan_for
@@ -297,6 +297,11 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
     table.add_row("in all, at most", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
+    if options.minutes is not None:
+        late = ", ".join(step.name for step in plan.too_late(60 * options.minutes))
+        within = f"Within {options.minutes:g} minutes"
+        said = f"there would probably be no time to {late}" if late else "there is probably time for all of it"
+        console.print(Text(f"{within} {said}; the fit decides by the speed that it measures."), soft_wrap=True)
     if plan.attempts:
         console.print(attempts_table(plan.attempts))
     console.print(

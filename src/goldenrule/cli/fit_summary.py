@@ -33,7 +33,10 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
         if finding.leads:
             yield Text(str(finding), style=STYLES.get(finding.severity, ""))
 
-    took = duration(sum(seconds for _, seconds in result.stages))
+    first = sum(seconds for _, seconds in result.stages)
+    took = duration(first)
+    if result.seconds < first / 2:  # most was done before
+        took += f" the first time, {duration(result.seconds)} now"
     images = counted(len(result.table), int((~result.table.labelled).sum()))
     about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"
     yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")

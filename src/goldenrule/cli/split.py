@@ -65,7 +65,9 @@ def split(
         refuse(context, others, "with --verify, which reads a folder that was split before")
         return show_verified(folder)
     if destination is None:
-        raise OptionError(f"Where to? goldenrule split {folder} NEW_FOLDER (or --verify to prove {folder}).")
+        from goldenrule.storage.files import in_shell
+
+        raise OptionError(f"Where to? goldenrule split {in_shell(folder)} NEW_FOLDER (or --verify to prove {folder}).")
     images = source.images()
     if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).splits:
         raise OptionError(

@@ -109,7 +109,7 @@ def export(
     _refuse_custom(folder)
     classifier = Classifier.load(folder)
     check_exportable(classifier)
-    progress.say(f"Making {target.name} (some seconds) ...")
+    progress.say(f"Making {target.name} (some seconds, a minute for several backbones) ...")
     images = run_pictures(folder)
     made = quantized(classifier, images.train if images else None, progress) if precision == "int8" else None
     content = chosen.make(classifier, made)

@@ -334,8 +334,9 @@ class Predictions:
         """Return a pandas DataFrame with the columns of predictions.csv: path, status, prediction, probability, p:NAME.
 
         Beside them, where they are known: set, the classes that can't be ruled out, the likeliest first; ood, whether
-        the image is out-of-distribution; distance, that to the training images; reason, why it can't be read; truth.
-        What can't be read has no prediction, and nan as probabilities. Raises `MissingExtra` without pandas.
+        the image is out-of-distribution; distance, that to the training images; truth. `reason` says why an
+        image can't be read, and is empty where it can; such an image has no prediction, and nan as probabilities.
+        Raises `MissingExtra` without pandas.
         """
         if importlib.util.find_spec("pandas") is None:
             raise MissingExtra("A data frame needs pandas: pip install pandas.")
@@ -354,8 +355,7 @@ class Predictions:
             columns["ood"] = self.ood
         if self.distance is not None:
             columns["distance"] = self.distance
-        if self.reason is not None:
-            columns["reason"] = [row.reason for row in rows]
+        columns["reason"] = [row.reason or "" for row in rows]
         if bool(self.labelled.any()):
             truth = [self.true_names(row) for row in range(len(self))]
             columns["truth"] = [(names[0] if names else None) if self.task == "single" else names for names in truth]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -262,6 +263,6 @@ def _reported(context: FitContext, result: FitResult) -> FitResult:
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
         write_card(result.folder / CARD, model_card(content))
-    finished = result.after(context.state.stages)
+    finished = result.after(context.state.stages, seconds=time.monotonic() - context.state.began)
     context.run.write_json(RESULT, result_json(finished))
     return finished

@@ -118,10 +118,11 @@ class FitResult:
     leaks: Mapping[str, str] = field(default_factory=dict)  # uri -> split: images that train has too, or nearly
     left_out: tuple[LeftOut, ...] = ()  # steps that --minutes had no time for
     expectations: tuple[Expectation, ...] = ()  # of what was decided on after the linear head, in that order
+    seconds: float = 0.0  # that this fit took; `stages` are of the first time, where steps were done before
 
-    def after(self, stages: Iterable[tuple[str, float]]) -> FitResult:
+    def after(self, stages: Iterable[tuple[str, float]], *, seconds: float) -> FitResult:
         """Return this answer with more stages; what was measured of it is not measured again."""
-        later = replace(self, stages=tuple(stages))
+        later = replace(self, stages=tuple(stages), seconds=seconds)
         later.__dict__.update({name: found for name, found in self.__dict__.items() if name not in later.__dict__})
         return later
 

@@ -62,7 +62,14 @@ from goldenrule.data.splits.splitting import Shares, with_split
 from goldenrule.data.splits.stretches import REST, kinds
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units, is_alike
-from goldenrule.storage.files import file_digest, json_digest, read_digested_json, write_atomic, write_digested_json
+from goldenrule.storage.files import (
+    file_digest,
+    in_shell,
+    json_digest,
+    read_digested_json,
+    write_atomic,
+    write_digested_json,
+)
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
 from goldenrule.storage.unfinished import is_marked
 
@@ -319,7 +326,7 @@ def _again(folder: Path, about: Mapping[str, Any], threads: int, progress: Progr
         changed += [name for name, value in about["options"].items() if before["options"].get(name) != value]
         raise RunMismatch(
             f"{folder} holds another split ({', '.join(changed)} differ). Nothing was changed: give the name of a "
-            f"new folder, or check this one with goldenrule split --verify {folder}."
+            f"new folder, or check this one with goldenrule split --verify {in_shell(folder)}."
         )
     split, wrong = verify_split(folder, threads=threads, progress=progress)
     if wrong:

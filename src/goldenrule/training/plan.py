@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 from goldenrule.core.findings import plural
 from goldenrule.core.option import HeadKind
@@ -127,6 +128,11 @@ class Plan:
     def stored_bytes(self) -> int:
         """What all steps leave in the cache."""
         return sum(step.stored_bytes for step in self.steps)
+
+    def too_late(self, seconds: float) -> tuple[Step, ...]:
+        """Return the steps that would end later than so many seconds, if all before them are taken."""
+        ends = accumulate(step.seconds for step in self.steps)
+        return tuple(step for step, end in zip(self.steps, ends, strict=True) if end > seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

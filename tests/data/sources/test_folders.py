@@ -223,6 +223,25 @@ def test_files_that_are_no_images_are_a_note(folder):
     assert found["class-without-images"].evidence == ("b: 1 (no extension): b/Thumbs",)
 
 
+@pytest.mark.parametrize("base", ["", "train/"])
+def test_images_deeper_than_their_class_folder_are_a_note(folder, base):
+    root = folder(*(f"{base}{name}" for name in ("a/1.jpg", "a/old/2.jpg", "a/old/er/3.jpg", "b/1.jpg")))
+    table = from_folder(root)
+    (finding,) = [one for one in table.findings if one.code == "inner-folders"]
+    assert finding.severity == "note"
+    assert finding.sentence == "2 images lie in folders inside their class folders: they have those classes"
+    assert finding.evidence == (f"{base}a/old", f"{base}a/old/er")
+    assert table.classes == ("a", "b")
+    with_parent = from_folder(root, labels_from="parent")
+    assert with_parent.classes == ("a", "b", "er", "old")
+    assert "inner-folders" not in {one.code for one in with_parent.findings}
+
+
+def test_splits_inside_of_class_folders_are_no_inner_folders(folder):
+    table = from_folder(folder("a/train/1.jpg", "a/valid/2.jpg", "b/train/1.jpg", "b/valid/2.jpg"))
+    assert "inner-folders" not in {one.code for one in table.findings}
+
+
 def test_folders_beside_the_parts_are_a_warning(folder):
     table = from_folder(folder("train/a/1.jpg", "valid/a/1.jpg", "models/b/1.jpg", "sample/c/1.jpg"))
     (finding,) = table.findings
@@ -252,8 +271,9 @@ def test_links_that_lead_to_each_other_end_too(folder, tmp_path):
     (root / "b" / "to_a").symlink_to(root / "a")
     table = from_folder(root)
     assert table.uris == ["a/1.jpg", "a/to_b/2.jpg", "b/2.jpg", "b/to_a/1.jpg"]
-    (finding,) = table.findings
-    assert finding.evidence == ("a/to_b/to_a", "b/to_a/to_b")
+    inner, loop = table.findings
+    assert (inner.code, inner.evidence) == ("inner-folders", ("a/to_b", "b/to_a"))
+    assert loop.evidence == ("a/to_b/to_a", "b/to_a/to_b")
 
 
 def test_a_picture_without_an_extension_is_one_and_another_file_is_none(picture_folder):

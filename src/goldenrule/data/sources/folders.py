@@ -104,6 +104,7 @@ def from_folder(
         *notes,
         *missing_classes(table),
         *lost_folders(files, tuple(splits.values()) or ("",), labelled),
+        *(_inner_folders(found, splits) if labels_from == "auto" else ()),
         *_ignored_folders(beside),
         *_images_without_class(files, splits, used),
         *left_out(files, len(used), tables=True),
@@ -305,6 +306,20 @@ def _asked_of_sub_folders(
         f"the classes? Say it: --labels-from parent takes {shared[0]} and so on for the classes, --labels-from folder "
         f"{sorted(below)[0]} and so on."
     )
+
+
+def _inner_folders(found: list[tuple[Split | None, str | None, str]], splits: Mapping[Split, str]) -> Iterator[Finding]:
+    """Yield a note where images lie deeper than their class folders: a folder put there by mistake looks like that."""
+    inner: Counter[str] = Counter()
+    for split, label, uri in found:
+        folder = PurePosixPath(uri).parent
+        if label is None or (split and not splits):  # of no class, or the inner folder is a split
+            continue
+        below = folder.relative_to(splits[split]) if split else folder
+        if len(below.parts) > 1:
+            inner[str(folder)] += 1
+    if inner:
+        yield Finding(severity="note", code="inner-folders", fields={"n": inner.total()}, evidence=tuple(sorted(inner)))
 
 
 def _split_files(

@@ -13,7 +13,7 @@ from goldenrule.runs.decided_labels import checked_changes, with_labels
 from goldenrule.runs.finished import check_finished
 from goldenrule.runs.review_journal import journal_of, read_journal, standing
 from goldenrule.runs.verified_files import run_images
-from goldenrule.storage.files import atomic_folder
+from goldenrule.storage.files import atomic_folder, in_shell
 from goldenrule.storage.outputs import Kind, check_output, csv_like, write_output
 
 COLUMNS = ("path", "label", "split")
@@ -41,7 +41,7 @@ def write_cleaned(run: Path, out: Path) -> Cleaned:
     table = run_images(run)
     journal = journal_of(run)
     if not journal.is_file() or not (held := standing(read_journal(journal)[0])):
-        raise OptionError(f"{run} has no decisions yet: make some with goldenrule review {run}.")
+        raise OptionError(f"{run} has no decisions yet: make some with goldenrule review {in_shell(run)}.")
     if table.task == "multi":
         raise OptionError(f"{run} has several labels an image, and decisions are about one.")
     decided = with_labels(table, checked_changes(table, held, journal))
