@@ -52,7 +52,7 @@ def test_the_demo_writes_the_digits_and_fits_those_that_are_there(command: Comma
 
 @pytest.mark.exhaustive
 def test_the_demo_fits_the_digits_with_the_real_backbone(real_command: Command, tmp_path: Path) -> None:
-    fit_the_digits(real_command, tmp_path, digits=1797, better_than=0.9)
+    fit_the_digits(real_command, tmp_path, digits=1797, better_than=0.8)  # neighbours by name are kept together
 
 
 @pytest.mark.exhaustive

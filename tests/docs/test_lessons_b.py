@@ -58,7 +58,9 @@ def test_over_fitting_shows_in_validation_alone_and_more_images_cure_it(real_lea
     names = real_learn("overfitting")
     plain = names["plain"]
     assert plain["train"][-1] < 0.01 < 1.2 * min(plain["valid"]) < plain["valid"][-1]
-    assert names["gr"].metrics.paired_bootstrap(names["evaluated"]["none"], names["evaluated"]["600 images"]).better == "b"
+    assert (
+        names["gr"].metrics.paired_bootstrap(names["evaluated"]["none"], names["evaluated"]["600 images"]).better == "b"
+    )
     assert [sorted(one) for one in names["draws"]] == [sorted(names["evaluated"])] * 5
 
 

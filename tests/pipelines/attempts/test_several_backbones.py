@@ -142,6 +142,7 @@ def test_another_beginning_than_what_was_measured_takes_every_step(small_photos:
 
 
 @pytest.mark.usefixtures("real_cache")
+@pytest.mark.exhaustive
 def test_on_ants_and_bees_three_backbones_are_better_than_one(photos: Callable[[str], Path], tmp_path: Path) -> None:
     found = golden_rule(photos("hymenoptera_data"), options=FitOptions(views=0), out=tmp_path / "run")
     assert found.chosen == "linear head, 3 backbones side by side"
