@@ -106,6 +106,7 @@ def test_what_was_learned_from_is_left_out_and_counted(run: Path, draw: Draw, co
     found = command("evaluate", run, ext)
     assert found.returncode == 0, found.stderr
     assert "left out: the classifier has learned from a file with the very same bytes" in found.stdout
+    assert re.search(r"cats/copy\d+\.png = cats/\d{3}\.png", found.stdout), "which file it has learned from"
     assert re.search(r"Counted: \d+ images\. Not counted: \d+ that the classifier has learned from\.", found.stdout)
     found = command("evaluate", run, root)
     assert found.returncode == 0, "its valid and test split are left, and are no promise to themselves"

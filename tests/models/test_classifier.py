@@ -164,7 +164,7 @@ def test_pictures_as_a_program_has_them_are_predicted_as_their_files(classifier,
     frame = every.to_frame()
     known = ["distance"] if classifier.ood_detector else []
     probabilities = [f"p:{name}" for name in every.classes]
-    assert list(frame.columns) == ["path", "status", "prediction", "probability", *known, *probabilities]
+    assert list(frame.columns) == ["path", "status", "prediction", "probability", *known, "reason", *probabilities]
     assert frame["prediction"].tolist() == [row.label for row in every]
 
 

@@ -339,7 +339,7 @@ def test_a_fit_that_the_clock_ended_goes_on_to_the_same_end_where_it_is_given_mo
         patch.setattr(Clock, "out_of_time", lambda *_, **__: lambda row: row.stage == "whole network")
         short = golden_rule(small_photos, out=run, options=FitOptions(minutes=600))
     assert [str(one) for one in short.left_out] == ["whole network after epoch 4", "test-time augmentation"]
-    assert "seven steps without whole network after epoch 4, test-time augmentation" in str(
+    assert "all steps but whole network after epoch 4, test-time augmentation" in str(
         next(summary(short, "goldenrule fit photos"))
     )
     assert [str(line) for line in summary(short, "goldenrule fit photos")][-1].startswith("  Better?  goldenrule fit")

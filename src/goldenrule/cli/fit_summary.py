@@ -64,7 +64,7 @@ def _kind(result: FitResult) -> str:
         return "the steps that are expected to help"
     if result.options.quick or result.live is None:
         return "quick fit"
-    return f"seven steps without {', '.join(map(str, result.left_out))}" if result.left_out else "all seven steps"
+    return f"all steps but {', '.join(map(str, result.left_out))}" if result.left_out else "all seven steps"
 
 
 def _scores(result: FitResult) -> Iterator[Text]:
@@ -105,7 +105,8 @@ def _model(result: FitResult) -> str:
 
 def _named(finding: Finding, *, longest: int = LONGEST_NAME) -> str:
     """Return what was found, with two names at most, where these are names."""
-    shown = [one for one in finding.evidence[:MOST_NAMES] if len(one) <= longest]
+    most = MOST_NAMES + (len(finding.evidence) == MOST_NAMES + 1)  # a third is as short as dots
+    shown = [one for one in finding.evidence[:most] if len(one) <= longest]
     names = ", ".join(shown) + (", ..." if shown and len(finding.evidence) > len(shown) else "")
     return f"{finding.sentence}{f' ({names})' if names else ''}"
 

@@ -63,7 +63,7 @@ def _unknown(table: ImageTable, unknown: Sequence[str], classes: Sequence[str]) 
     """Return which classes of images a classifier does not know, and what can be done."""
     listed = ", ".join(map(repr, unknown[:10])) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
     knows = ", ".join(map(repr, classes[:10])) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    pairs = _guessed_pairs(unknown, classes) or {unknown[0]: classes[0]}
+    pairs = _guessed_pairs(unknown, classes) or {unknown[0]: "NAME"}  # none is called alike: a guess would be wrong
     renamed = " ".join(f"--rename {in_shell(f'{theirs}={ours}')}" for theirs, ours in pairs.items())
     return (
         f"{table.root}: the classifier does not know {listed}. It knows {knows}. Say what each is called there "

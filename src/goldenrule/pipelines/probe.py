@@ -143,9 +143,10 @@ def linear_head(
             ),
             check=lambda kept: _check_fits(kept, train, options.head, context.backbone.spec.features),
         )
-    if replayed:
-        what = "head with views" if count else "head"
-        context.progress.say(f"The {what} was fitted before: replayed from {context.run.folder}.")
+    if replayed and count:
+        context.progress.detail(f"The head with views was fitted before: replayed from {context.run.folder}.")
+    elif replayed:
+        context.progress.say(f"The head was fitted before: replayed from {context.run.folder}.")
     return fitted(train, outcome, options.head)
 
 

@@ -250,7 +250,9 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
         if digest and split != "train"
     }
     learned = {
-        digest for digest, split in zip(images.digests, images.splits, strict=True) if digest and split == "train"
+        digest: uri
+        for digest, split, uri in zip(images.digests, images.splits, images.uris, strict=True)
+        if digest and split == "train"
     }
     known = np.array([digest in learned for digest in table.digests], dtype=bool)
     if known.all():
@@ -264,7 +266,11 @@ def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageT
                 severity="warning",
                 code="learned-from",
                 fields={"n": int(known.sum())},
-                evidence=tuple(uri for uri, is_known in zip(table.uris, known, strict=False) if is_known),
+                evidence=tuple(
+                    uri if uri == learned[digest] else f"{uri} = {learned[digest]}"
+                    for uri, digest in zip(table.uris, table.digests, strict=True)
+                    if digest in learned
+                ),
             )
         )
     seen = Counter(splits[digest] for digest in table.digests if digest in splits)
