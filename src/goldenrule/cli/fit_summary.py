@@ -104,7 +104,7 @@ def _model(result: FitResult) -> str:
 
 
 def _named(finding: Finding, *, longest: int = LONGEST_NAME) -> str:
-    """Return what was found, with two names at most, where these are names."""
+    """Return what was found, with two names and dots, or all of up to three, where these are short."""
     most = MOST_NAMES + (len(finding.evidence) == MOST_NAMES + 1)  # a third is as short as dots
     shown = [one for one in finding.evidence[:most] if len(one) <= longest]
     names = ", ".join(shown) + (", ..." if shown and len(finding.evidence) > len(shown) else "")
