@@ -7,9 +7,10 @@ def main() -> None:
     """Run the command line; Ctrl-C while it is still loading is no traceback either."""
     try:
         from goldenrule.cli.main import run
+
+        run()
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
 
 
 if __name__ == "__main__":

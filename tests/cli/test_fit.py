@@ -198,6 +198,18 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
     assert (rows["reused"] > 0) == (kept > 0)
 
 
+SAYS_WHEN_IT_BEGINS = """
+from goldenrule.cli import main
+
+def app(command=main.app, **options):
+    print("begun", flush=True)
+    command(**options)
+
+main.app = app
+main.run()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "delay", [0.0, 1.0, *(pytest.param(delay, marks=pytest.mark.exhaustive) for delay in (0.5, 2.0))]
@@ -205,8 +217,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:
-    code = "from goldenrule.cli.main import run; print('begun', flush=True); run()"
-    process = start("-c", code, "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
+    process = start("-c", SAYS_WHEN_IT_BEGINS, "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(delay)

@@ -233,10 +233,10 @@ def run() -> NoReturn:
 
     130 where Ctrl-C ended it, 143 where SIGTERM did.
     """
-    signal.signal(signal.SIGTERM, _terminate)
-    quiet_dependencies()
-    _print_anything()
     try:
+        signal.signal(signal.SIGTERM, _terminate)
+        quiet_dependencies()
+        _print_anything()
         app(standalone_mode=True)
     except KeyboardInterrupt:
         _stopped(INTERRUPTED)
