@@ -217,7 +217,8 @@ main.run()
 def test_ctrl_c_at_any_moment_is_no_traceback(
     start: Start, cache: Path, photos: Callable[[str], Path], delay: float
 ) -> None:
-    process = start("-c", SAYS_WHEN_IT_BEGINS, "fit", "--quick", photos("dogscats"), "--views", "0", start_new_session=True)
+    arguments = ("fit", "--quick", photos("dogscats"), "--views", "0")
+    process = start("-c", SAYS_WHEN_IT_BEGINS, *arguments, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(delay)

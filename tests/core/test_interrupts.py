@@ -124,3 +124,60 @@ def test_a_script_without_handlers_ends_by_the_signal_after_the_block(name: str,
     found = subprocess.run([sys.executable, "-c", SCRIPT.format(name=name)], capture_output=True, text=True)
     assert found.stdout == "saved\n"
     assert found.returncode == code
+
+
+LOST = """
+import contextlib
+import signal
+from goldenrule.core.interrupts import asked, raise_when_told
+from goldenrule.core.progress import Silent
+raise_when_told({{signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}})
+with Silent().task("work", 2, "images") as task:
+    task.advance()
+    assert asked() is None
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(signal.{name})
+    assert asked() == signal.{name}
+    print("lost", flush=True)
+    task.advance()
+    print("not reached")
+"""
+
+
+@pytest.mark.parametrize(("name", "error"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "")])
+def test_a_signal_whose_error_a_library_ate_ends_the_work_at_its_next_step(name: str, error: str) -> None:
+    found = subprocess.run([sys.executable, "-c", LOST.format(name=name)], capture_output=True, text=True)
+    assert found.stdout == "lost\n"
+    assert error in found.stderr
+
+
+def test_python_says_nothing_of_an_error_that_a_destructor_loses() -> None:
+    script = """if True:
+        import signal
+        from goldenrule.core.interrupts import asked, raise_when_told
+        raise_when_told({signal.SIGINT: KeyboardInterrupt})
+        class Ends:
+            def __del__(self):
+                signal.raise_signal(signal.SIGINT)
+        class Fails:
+            def __del__(self):
+                raise ValueError("of another kind")
+        Ends()
+        Fails()
+        print(asked())"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "2\n"
+    assert "KeyboardInterrupt" not in found.stderr
+    assert "ValueError: of another kind" in found.stderr
+
+
+def test_what_is_ignored_under_nohup_stays_ignored() -> None:
+    script = """if True:
+        import signal
+        from goldenrule.core.interrupts import raise_when_told
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise_when_told({signal.SIGINT: KeyboardInterrupt})
+        signal.raise_signal(signal.SIGINT)
+        print("goes on")"""
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout == "goes on\n"

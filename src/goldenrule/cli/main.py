@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Container, Iterator, Sequence
-from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -45,6 +44,7 @@ from goldenrule.cli import (
 )
 from goldenrule.cli.options import Command, Group
 from goldenrule.core.extras import quiet_dependencies
+from goldenrule.core.interrupts import asked, raise_when_told
 
 RENAMED = {
     "bank": "cache",
@@ -53,7 +53,6 @@ RENAMED = {
     "compare": "compare-models FOLDER, or compare-runs RUN OTHER",
 }
 """Commands that had another name, and what it is now."""
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 class Commands(Group):
@@ -234,26 +233,18 @@ def run() -> NoReturn:
     130 where Ctrl-C ended it, 143 where SIGTERM did.
     """
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        raise_when_told({signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated})
         quiet_dependencies()
         _print_anything()
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        _stopped(INTERRUPTED)
-    except Terminated:
-        _stopped(TERMINATED)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # Typer's answer to Ctrl-C while a command runs
-            _stopped(INTERRUPTED)
-        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except BaseException as error:  # Typer makes an exit of Ctrl-C, and a library may make any error of it
+        if number := asked() or (isinstance(error, KeyboardInterrupt) and signal.SIGINT):
+            _stopped(128 + number)
+        raise
     sys.exit(0)
-
-
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def _print_anything() -> None:

@@ -4,11 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Asked:
+    """What the process was asked to end by, if it was, and the error that says so."""
+
+    number: int | None = None
+    error: type[BaseException] = KeyboardInterrupt
+
+
+def raise_when_told(errors: Mapping[int, type[BaseException]]) -> None:
+    """Raise the signal's error where the code is when it comes; a signal that is ignored, as by `nohup`, stays ignored.
+
+    Such an error can get lost: a library's bare `except` while it is imported, a destructor, a callback of C. `asked`
+    then still knows, and `raise_if_told` raises it once more. Where one is lost, Python says nothing of it.
+    """
+    tell_of_lost = sys.unraisablehook
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, tuple(errors.values())):
+            tell_of_lost(what)
+
+    def tell(number: int, _: FrameType | None) -> None:
+        _Asked.number, _Asked.error = number, errors[number]
+        raise errors[number]
+
+    sys.unraisablehook = lost
+    for number in errors:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, tell)
+
+
+def asked() -> int | None:
+    """Return the signal that came, whatever became of its error."""
+    return _Asked.number
+
+
+def raise_if_told() -> None:
+    """Raise the error of a signal that came before, if one did: where work goes on, it was lost."""
+    if _Asked.number is not None and threading.current_thread() is threading.main_thread():
+        raise _Asked.error
 
 
 class Interrupted(BaseException):

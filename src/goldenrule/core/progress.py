@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from goldenrule.core.alive import shown
 from goldenrule.core.errors import is_installed
+from goldenrule.core.interrupts import raise_if_told
 
 LINE_AFTER_SECONDS, LINE_EVERY_SECONDS = 3.0, 30.0
 """Where no bars can be drawn: when a step's first line comes, and each further one."""
@@ -48,6 +49,7 @@ class Silent:
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:  # noqa: ARG002
         """Return a task nobody looks at."""
+        raise_if_told()
         yield _Unseen()
 
     def say(self, message: str) -> None:
@@ -65,8 +67,9 @@ class Silent:
 
 
 class _Unseen:
-    def advance(self, steps: int = 1) -> None:
-        """Do nothing."""
+    def advance(self, steps: int = 1) -> None:  # noqa: ARG002
+        """Show nothing."""
+        raise_if_told()
 
 
 class Bars:
@@ -96,6 +99,7 @@ class Bars:
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
         """Draw one bar while the block runs."""
+        raise_if_told()
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
         from rich.text import Text
@@ -162,6 +166,7 @@ class _Lines:
 
     def advance(self, steps: int = 1) -> None:
         """Count; the line comes by the clock."""
+        raise_if_told()
         self._done += steps
 
     def say_until(self, ended: threading.Event) -> None:
@@ -225,6 +230,7 @@ class _Bar:
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar on by `steps`."""
+        raise_if_told()
         self._done += steps
         [task] = [one for one in self._bars.tasks if one.id == self._identity]
         self.seconds_left = (task.time_remaining or 0.0) if self._done < self._total else 0.0
