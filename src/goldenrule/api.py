@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from goldenrule.core.errors import InputError, OptionError, nearest, system_errors
 from goldenrule.core.progress import bars_if_seen
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
-from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.image_source import ImageSource, is_table_file
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions
 
@@ -262,7 +262,7 @@ def _images(source: Source, said: dict[str, Any]) -> str | os.PathLike[str] | Im
     asked = {
         name: _as_field(said.pop(name), types[name]) for name in types.keys() & said.keys() - {"group_by", "folder"}
     }
-    if isinstance(source, str | os.PathLike) and "csv" not in asked and _is_table(source):
+    if isinstance(source, str | os.PathLike) and "csv" not in asked and is_table_file(Path(source)):
         asked["csv"] = Path(source)
         source = None
     if source is None or not isinstance(source, str | os.PathLike):
@@ -282,12 +282,6 @@ def _folder_of(classifier: Classifier) -> Path:
     if folder is None:
         raise OptionError("This classifier lies in no folder: give the run that made it, or save() it and give that.")
     return folder.parent if folder.name == "classifier" else folder
-
-
-def _is_table(source: str | os.PathLike[str]) -> bool:
-    from goldenrule.data.sources.folders import TABLE_ENDINGS
-
-    return os.fspath(source).lower().endswith(TABLE_ENDINGS) and Path(source).expanduser().is_file()
 
 
 def _of_values(source: Any, asked: dict[str, Any], group_by: str) -> ImageTable:

@@ -54,6 +54,18 @@ def test_one_photo_is_named_as_it_was_given(command: Command, fitted: Any, small
     assert "Prediction sets target 95 % coverage" in command("predict", fitted.folder, photo, "-v").stdout
 
 
+def test_quiet_still_says_what_can_not_be_read_where_no_file_does(
+    command: Command, fitted: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    photo = next((small_photos / "test" / "cats").iterdir())
+    (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:50])
+    found = command("predict", fitted.folder, photo, "broken.jpg", "-q", "--sort-into", "sorted")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == ""
+    assert found.stderr.startswith("warning: 1 image can't be read: no prediction (broken.jpg: ")
+    assert command("predict", fitted.folder, photo, "broken.jpg", "-q", "-o", "rows.csv").stderr == ""
+
+
 def test_the_most_probable_classes_stand_in_order(command: Command, fitted: Any, small_photos: Path) -> None:
     one, two = sorted((small_photos / "test" / "cats").iterdir())[:2]
     (line,) = command("predict", fitted.folder, one, "--top", "2").stdout.splitlines()

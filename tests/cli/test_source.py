@@ -201,6 +201,34 @@ def test_the_table_that_a_folder_has_of_its_own_is_named(command: Command, flat_
     assert "give --csv flat/labels.csv too" in refused.stderr
 
 
+def test_a_table_of_whole_paths_needs_no_folder(
+    command: Command, picture_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = picture_folder(each=3)
+    files = sorted(folder.glob("*/*.png"))
+    lines = [f"{file},{'even' if number % 2 else 'odd'}" for number, file in enumerate(files)]
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "labels.csv").write_text("\n".join(["file,side", *lines]))
+    found = command("audit", "tables/labels.csv", "--label", "side")
+    assert found.returncode == 0, found.stderr
+    assert sum(sum(row.values()) for row in counts(folder).values()) == len(files)
+    (tmp_path / "tables" / "gone.csv").write_text(
+        "\n".join(["file,side", *(line.replace("/", "/no", 1) for line in lines)])
+    )
+    gone = command("audit", "tables/gone.csv")
+    assert gone.returncode == 2
+    assert f"{len(files)} of the {len(files)} paths lead to no file" in gone.stderr
+
+
+def test_a_table_in_the_place_of_the_folder_names_images_beside_it(
+    command: Command, flat_photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "table.csv").rename(flat_photos / "table.csv")
+    done = command("fit", flat_photos / "table.csv", *QUICK, "--label", "animal", "--split", "role")
+    assert done.returncode == 0, done.stderr
+    assert [len(images) for images in splits(tmp_path / "runs" / "flat").values()] == [20, 10, 10]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

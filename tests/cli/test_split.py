@@ -54,6 +54,7 @@ def test_a_table_of_labels_is_split_by_its_columns(command: Command, picture_fol
         (["pictures", "pictures/new"], "lie in each other"),
         (["pictures", "new", "--label", "kind"], "give --csv FILE too"),
         (["gone", "new"], "does not exist"),
+        (["gone"], "does not exist"),
     ],
 )
 def test_what_can_not_be_split_ends_with_what_to_do(

@@ -9,13 +9,8 @@ from typing import Any
 
 
 def check_order(command: str, said: Mapping[str, Any]) -> None:
-    """Raise `OptionError` where a command's run is none, and one of its images is: they are swapped.
-
-    Also where a table of labels stands in the place of the folder of its images.
-    """
+    """Raise `OptionError` where a command's run is none, and one of its images is: they are swapped."""
     run, images = said.get("run"), said.get("images", said.get("folder"))
-    if isinstance(images, Path) and said.get("csv", True) is None and _is_table(images):
-        _refuse_table(command, images, run)
     if run is None or images is None or _is_run(run):
         return
     every = list(images) if isinstance(images, list | tuple) else [images]
@@ -30,37 +25,6 @@ def check_order(command: str, said: Mapping[str, Any]) -> None:
         f"{runs[0]} is a run, and {run} is none: the run comes first. Give: goldenrule {command} "
         f"{' '.join(map(in_shell, words))}"
     )
-
-
-def _refuse_table(command: str, table: Path, run: Path | None) -> None:
-    from goldenrule.core.errors import OptionError
-    from goldenrule.storage.files import in_shell
-
-    words = [*([run] if run else []), _folder_of_images(table), "--csv", table]
-    raise OptionError(
-        f"{table} is a table; wanted is the folder of its images, and the table by --csv. Give: goldenrule {command} "
-        f"{' '.join(map(in_shell, words))}"
-    )
-
-
-def _folder_of_images(table: Path) -> Path:
-    """Return the folder that holds the images which a table names by whole paths, else the one that it lies in."""
-    from goldenrule.core.errors import SourceError
-    from goldenrule.data.sources.label_files import common_folder, read_columns
-
-    with contextlib.suppress(SourceError):
-        for cells in read_columns(table).values():
-            if (folder := common_folder(cells)) is not None:
-                return folder
-    return table.parent
-
-
-def _is_table(path: Path) -> bool:
-    if not _is_file(path):
-        return False
-    from goldenrule.data.sources.folders import TABLE_ENDINGS
-
-    return path.name.lower().endswith(TABLE_ENDINGS)
 
 
 def _is_run(path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenrule.cli.options import Ended, Numbers, command, output, said_again
-from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.image_source import ImageSource, name_of
 
 if TYPE_CHECKING:
     from goldenrule.analysis.audit import Audit
@@ -44,8 +44,9 @@ def audit(
     from goldenrule.core.progress import Bars
     from goldenrule.tasks.auditing import NUMBERS, PAGE, audit_images
 
-    folder = out or Path("audits") / (source.folder.resolve().name or "images")
-    found = audit_images(source.images(), out=folder, group_by=source.group_by, progress=Bars())
+    images = source.images()
+    folder = out or Path("audits") / name_of(images)
+    found = audit_images(images, out=folder, group_by=source.group_by, progress=Bars())
     console = Console()
     show(found, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)

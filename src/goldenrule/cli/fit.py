@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.options import Numbers, Overwrite, RunFolder, Verbose, command, refuse, said_again
-from goldenrule.runs.image_source import ImageSource
+from goldenrule.runs.image_source import ImageSource, name_of
 from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def fit(
     if plan:
         return show_plan(images, options)
     if overwrite:
-        remove_before(source.folder, out)
+        remove_before(images, out)
     whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
     if options.linear_only:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
@@ -120,12 +120,12 @@ def fit(
     return numbers(result)
 
 
-def remove_before(images: Path, out: Path | None) -> None:
+def remove_before(images: Path | ImageTable, out: Path | None) -> None:
     """Remove the run that a fit would go on in, after asking; end where the answer is no."""
     from goldenrule.cli.runs import removed_after_asking
     from goldenrule.runs.verified_files import is_run
 
-    folder = out or Path("runs") / (images.resolve().name or "images")
+    folder = out or Path("runs") / name_of(images)
     if is_run(folder) and removed_after_asking(folder) is None:
         raise typer.Exit(1)
 

@@ -111,7 +111,9 @@ def predict(
         if names and result.images > 1:
             told = [f"{name}: {why[name]}" if why.get(name) else name for name in names[:2]]
             listed = ", ".join(told) + (", ..." if len(names) > 2 else "")
-            console.print(Text(f"warning: {what} ({listed})", style="yellow"))
+            line = Text(f"warning: {what} ({listed})", style="yellow")
+            unsaid = console.quiet and names is result.unreadable and out is None  # no file says so: the screen does
+            (Console(stderr=True, always=True) if unsaid else console).print(line)
     show_findings(result.findings, console)
     if result.images > 1:
         console.print(Text(_counted(result, ood)))

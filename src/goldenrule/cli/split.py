@@ -64,11 +64,12 @@ def split(
         others = set(context.params) - {"folder", "destination", "verify"}
         refuse(context, others, "with --verify, which reads a folder that was split before")
         return show_verified(folder)
+    images = source.images()
     if destination is None:
         from goldenrule.storage.files import in_shell
 
+        table_of(images, source.group_by)  # what can't be read says so first
         raise OptionError(f"Where to? goldenrule split {in_shell(folder)} NEW_FOLDER (or --verify to prove {folder}).")
-    images = source.images()
     if "test" in given(context) and not anew and "test" in table_of(images, source.group_by).splits:
         raise OptionError(
             f"--test {test:g} has no effect: {folder} has a test split, which stays as it is. Omit it, or give "

@@ -49,15 +49,16 @@ def train(
     from goldenrule.core.progress import Bars
 
     options = replace(options, training=how)
+    images = source.images()
     if overwrite:
-        remove_before(source.folder, out)
+        remove_before(images, out)
     if how.linear:  # no torch is imported
         from goldenrule.pipelines.quick_fit import quick_fit
 
-        result = quick_fit(source.images(), options=options, out=out, progress=Bars(verbose=verbose))
+        result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
     else:
         from goldenrule.pipelines.named_training import train as trained
 
-        result = trained(source.images(), options=options, out=out, progress=Bars(verbose=verbose))
+        result = trained(images, options=options, out=out, progress=Bars(verbose=verbose))
     show(result, verbose=verbose)
     return numbers(result)

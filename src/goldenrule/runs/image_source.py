@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ PANEL, OF_TABLE = "Images", "Images with a table of labels"
 class ImageSource:
     """A folder of images, and how its images are found, labelled and divided."""
 
-    folder: Path = option(Path(), "CLASS/image.jpg, or train/CLASS/image.jpg.", argument=True)
+    folder: Path = option(
+        Path(), "CLASS/image.jpg, or train/CLASS/image.jpg; or a table of paths and labels.", argument=True
+    )
     exclude: tuple[str, ...] = option(
         (),
         "Leave out this name, path or pattern ('*_small*'). Repeatable.",
@@ -123,7 +126,7 @@ class ImageSource:
     def __post_init__(self) -> None:
         if self.fold_column is not None and "=" not in self.fold_column:
             raise OptionError(f"--fold-column {self.fold_column}: wanted COLUMN=VALUE, such as fold=0.")
-        if self.csv is None:
+        if self.table_file is None:
             self._check_no_columns()
             return
         if any(self.split_names):
@@ -137,9 +140,16 @@ class ImageSource:
         return self.train_name, self.valid_name, self.test_name
 
     @property
+    def table_file(self) -> Path | None:
+        """The table of labels: beside the folder, or in its place, where its paths are whole or lie beside it."""
+        if self.csv is not None:
+            return self.csv
+        return self.folder if is_table_file(self.folder) else None
+
+    @property
     def is_folder(self) -> bool:
         """Whether nothing is asked of the images but the folder where they lie."""
-        asked = (*self.split_names, self.csv, self.rename_file, self.rename, self.exclude, self.journal)
+        asked = (*self.split_names, self.table_file, self.rename_file, self.rename, self.exclude, self.journal)
         return not any(asked) and self.labels_from == "auto"
 
     def images(self) -> Path | ImageTable:
@@ -162,7 +172,8 @@ class ImageSource:
         from goldenrule.runs.finished import check_no_run
 
         check_no_run(self.folder)
-        table = self._of_table(self.csv) if self.csv is not None else self._of_folders()
+        file = self.table_file
+        table = self._of_table(file) if file is not None else self._of_folders()
         if renaming := renaming_of(list(self.rename), self.rename_file):
             table = with_classes(table, renaming)
         if self.fold_column is None:
@@ -174,7 +185,7 @@ class ImageSource:
 
         return from_csv(
             csv,
-            images=self.folder,
+            images=None if csv == self.folder else self.folder,
             id=self.id,
             label=self.label,
             separator=self.separator,
@@ -215,3 +226,18 @@ class ImageSource:
 
             wanted = f"{' and '.join(named)} name{'s' * (len(named) == 1)} a column of a CSV file"
             raise OptionError(f"{wanted}: give --csv {labels_file(self.folder) or 'FILE'} too.")
+
+
+def name_of(images: Path | ImageTable) -> str:
+    """Return the name that what is made of these images takes: that of their folder."""
+    root = images if isinstance(images, Path) else images.root
+    return root.resolve().name or "images"
+
+
+def is_table_file(path: Path) -> bool:
+    """Whether a path is that of a table: a file, by its ending."""
+    from goldenrule.data.sources.folders import TABLE_ENDINGS
+
+    with contextlib.suppress(OSError, ValueError):  # what can't be looked at is told by who reads it
+        return path.name.lower().endswith(TABLE_ENDINGS) and path.expanduser().is_file()
+    return False

@@ -187,7 +187,12 @@ def _labelled(
     files = of_absolute_paths(_cells_of_paths(columns, wanted)) if root in (None, Path("/")) else None
     if files and beside and files.root.resolve().is_relative_to(beside.resolve()):
         files = None  # all that lies beside the table is looked at, not only what it names
-    files = files or NamedFiles.below(_known(root or beside, said), exclude)
+    try:
+        files = files or NamedFiles.below(_known(root or beside, said), exclude)
+    except SourceError:
+        if root is None and (paths := _cells_of_paths(columns, wanted)) and (gone := _gone(paths, said)):
+            raise gone from None
+        raise
     exclusions = Exclusions(exclude, files.root)
     notes: list[Finding] = []
     if lacks_header(columns, files):
@@ -222,16 +227,7 @@ def _labelled(
         else:
             rows.setdefault(found[0], row)
     if not rows:
-        elsewhere = common_folder(columns[id_name])
-        raise SourceError(
-            f"{said}: none of the {len(columns[id_name]):,} images in its column {id_name} is below {files.root}, for "
-            f"example {columns[id_name][0]!r}; there is, for example, {files.uris[0]!r}. "
-            + (
-                f"They lie in {elsewhere}: give that folder."
-                if elsewhere
-                else "Give the folder of the images or the column that names them (--id NAME)."
-            )
-        )
+        raise _none_found(columns[id_name], id_name, files, said)
     unlisted = [uri for uri in files.uris if uri not in rows and not exclusions.match_or_above(uri)]
     tested = [uri for uri in unlisted if split_of(uri) == "test"]
     uris = sorted([*rows, *tested])
@@ -299,6 +295,33 @@ def _cells_of_paths(columns: Columns, wanted: Wanted) -> Sequence[str]:
     """Return the cells of the first column that holds absolute paths."""
     names = [wanted.id] if wanted.id in columns else list(columns)
     return next((columns[name] for name in names if name and _absolute(columns[name])), [])
+
+
+def _none_found(cells: Sequence[str], column: str, files: NamedFiles, said: str) -> SourceError:
+    """Return the error of a table of which no image was found, with what to do."""
+    if gone := _gone(cells, f"{said}, column {column}"):
+        return gone
+    elsewhere = common_folder(cells)
+    do = (
+        f"They lie in {elsewhere}: give that folder."
+        if elsewhere
+        else "Give the folder of the images or the column that names them (--id NAME)."
+    )
+    return SourceError(
+        f"{said}: none of the {len(cells):,} images in its column {column} is below {files.root}, for example "
+        f"{cells[0]!r}; there is, for example, {files.uris[0]!r}. {do}"
+    )
+
+
+def _gone(cells: Sequence[str], said: str) -> SourceError | None:
+    """Return the error of whole paths that lead to no file; None where the cells are none such, or all are there."""
+    if common_folder(cells) is None:
+        return None
+    gone = [cell for cell in cells if cell and not Path(cell).is_file()]
+    if not gone:
+        return None
+    of = f"{len(gone):,} of the {len(cells):,} paths lead to no file"
+    return SourceError(f"{said}: {of}, for example {gone[0]!r}. Correct them, or leave their rows out.")
 
 
 def _from_here(columns: Columns, wanted: Wanted) -> Columns:
