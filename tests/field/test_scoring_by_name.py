@@ -113,6 +113,33 @@ def test_what_was_learned_from_is_left_out_and_counted(run: Path, draw: Draw, co
     assert numbers(run, "set")["promise"] is None
 
 
+def test_nobody_has_learned_from_a_file_that_can_not_be_read(draw: Draw, command: Command, tmp_path: Path) -> None:
+    root = draw(numbered("cats", "dogs", each=12))
+    for number in range(6):  # of its own bytes each, in whichever split
+        (root / "cats" / f"broken{number}.png").write_text(f"no picture {number}")
+    assert command("fit", root, "--quick", "--views", "0", "--out", "run").returncode == 0
+    ext = draw(numbered("cats", "dogs", each=4, first=300), "ext")
+    for file in root.glob("cats/broken*"):
+        shutil.copy(file, ext / "cats")
+    found = command("evaluate", "run", ext)
+    assert found.returncode == 0, found.stderr
+    assert numbers(tmp_path / "run")["status"] == {"ok": 8, "unreadable": 6}
+    assert "learned from" not in found.stdout
+    assert "among those of the run" not in found.stdout
+    trained = next(iter(draw(numbered("dogs", each=1), "only").rglob("*.png")))
+    for file in root.glob("dogs/*"):
+        shutil.copy(file, trained.parent)
+    (trained.parent / "broken.png").write_text("another one")
+    with (tmp_path / "run" / "split.csv").open(newline="") as rows:
+        splits = {row["path"]: row["split"] for row in csv.DictReader(rows)}
+    for file in trained.parent.glob("*.png"):
+        if splits.get(f"dogs/{file.name}", "train") != "train":
+            file.unlink()
+    found = command("evaluate", "run", tmp_path / "only")
+    assert found.returncode == 2
+    assert "are training images of the run, and the others can't be read" in found.stderr
+
+
 def test_wrong_input_is_told(run: Path, draw: Draw, command: Command, tmp_path: Path) -> None:
     ext = draw(numbered("cats", "dogs", each=4, first=400), "ext")
     (tmp_path / "empty").mkdir()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goldenrule.core.errors import FormatError, OptionError, SourceError, UnreadableImage, system_errors
 from goldenrule.core.findings import Finding
@@ -155,9 +156,16 @@ def evaluate(
     if not len(table):
         raise OptionError(f"{table.root} has no image of a class that the classifier knows: nothing can be evaluated.")
     asked_for = table
-    table, promised = _apart(table, run, classifier)
+    _check_some_new(table, run)
     predictions = classifier.predict_table(table, threads=threads, progress=progress)
+    table, new, promised = _apart(table, run, classifier, predictions.ok)
+    predictions = predictions.select(new)
     if not len(predictions.scored):
+        if learned := len(asked_for) - len(table):
+            raise SourceError(
+                f"Nothing is left to evaluate: {learned:,} of the {len(asked_for):,} images of {table.root} are "
+                "training images of the run, and the others can't be read."
+            )
         raise SourceError(f"None of the {len(table):,} images of {table.root} can be read.")
     closed = {
         uri: _why_closed(table, uri, classifier)
@@ -239,53 +247,72 @@ def _check_out(folder: Path, table: ImageTable, run: Path, asked: str) -> None:
         raise OptionError(f"--out {folder} holds something else. Nothing was changed: give a new folder.")
 
 
-def _apart(table: ImageTable, run: Path, classifier: Classifier) -> tuple[ImageTable, tuple[str, Predictions] | None]:
-    """Leave out what the run has learned from, and give what it promised of other images than these."""
+def _learned(run: Path) -> dict[bytes, str]:
+    """Return the digests of the training images of a run, and their names."""
     if not (run / IMAGES).is_file():
-        return table, None
+        return {}
     images = run_images(run)
+    return {
+        digest: uri
+        for digest, split, uri in zip(images.digests, images.splits, images.uris, strict=True)
+        if digest and split == "train"
+    }
+
+
+def _check_some_new(table: ImageTable, run: Path) -> None:
+    """Raise `OptionError` where a run has learned from every image."""
+    learned = _learned(run)
+    if learned.keys() >= set(table.digests):
+        raise OptionError(
+            f"All {len(table):,} images of {table.root} are training images of {run}: they were learned by heart, and "
+            "say nothing of others. Give images that it has not seen."
+        )
+
+
+def _apart(
+    table: ImageTable, run: Path, classifier: Classifier, read: NDArray[np.bool_]
+) -> tuple[ImageTable, NDArray[np.bool_], tuple[str, Predictions] | None]:
+    """Leave out what the run has learned from, and give what it promised of other images than these.
+
+    `read` (n,) says which images can be read: from others nobody has learned. Returns the images that are left, which
+    rows they were (n,), and the promise.
+    """
+    if not (run / IMAGES).is_file():
+        return table, np.ones(len(table), dtype=bool), None
+    images, learned = run_images(run), _learned(run)
     splits = {
         digest: split
         for digest, split in zip(images.digests, images.splits, strict=True)
         if digest and split != "train"
     }
-    learned = {
-        digest: uri
-        for digest, split, uri in zip(images.digests, images.splits, images.uris, strict=True)
-        if digest and split == "train"
-    }
-    known = np.array([digest in learned for digest in table.digests], dtype=bool)
-    if known.all():
-        raise OptionError(
-            f"All {len(table):,} images of {table.root} are training images of {run}: they were learned by heart, and "
-            "say nothing of others. Give images that it has not seen."
-        )
+    known = np.array([digest in learned for digest in table.digests], dtype=bool) & read
+    left = table.where(~known)
     if known.any():
-        table = table.where(~known).with_findings(
+        left = left.with_findings(
             Finding(
                 severity="warning",
                 code="learned-from",
                 fields={"n": int(known.sum())},
                 evidence=tuple(
                     uri if uri == learned[digest] else f"{uri} = {learned[digest]}"
-                    for uri, digest in zip(table.uris, table.digests, strict=True)
-                    if digest in learned
+                    for uri, digest, one in zip(table.uris, table.digests, known, strict=True)
+                    if one and digest
                 ),
             )
         )
-    seen = Counter(splits[digest] for digest in table.digests if digest in splits)
+    seen = Counter(splits[digest] for digest, one in zip(table.digests, read, strict=True) if one and digest in splits)
     if seen:
         counts = tuple(
             Message("seen.split", {"n": count, "split": str(split)}) for split, count in sorted(seen.items(), key=str)
         )
-        table = table.with_findings(
+        left = left.with_findings(
             Finding(
                 severity="note",
                 code="seen-before",
                 fields={"n": seen.total(), "counts": counts},
             )
         )
-    return table, _promised(run, images, {digest for digest in table.digests if digest}, classifier)
+    return left, ~known, _promised(run, images, {digest for digest in left.digests if digest}, classifier)
 
 
 def _promised(
