@@ -74,16 +74,16 @@ def _scores(result: FitResult) -> Iterator[Text]:
     for split, predictions in result.scored.items():
         share = result.quality(predictions)
         value, interval = value_beside_interval(share)
+        many = "image" if share.n == 1 else "images"
         effective = f" (effective n {share.independent:,})" if share.groups is not None else ""
-        rows.append((SPLIT_NAMES.get(split, split), value, interval, f"{share.n:,}", effective, split))
+        rows.append((SPLIT_NAMES.get(split, split), value, interval, f"{share.n:,}", f"{many}{effective},", split))
     if not rows:
         yield Text(f"  {say('scores.nothing')}")
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
     kind = "" if result.headline.name == "accuracy" else f" {result.headline.name},"
-    for name, value, interval, n, effective, split in rows:
+    for name, value, interval, n, images, split in rows:
         numbers = f"{value:>{widths[1]}} {interval:<{widths[2]}}"
-        many = "images" if n != "1" else "image "
-        line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} {many}{effective},{kind} {result.basis(split)}"
+        line = f"  {name:<{widths[0]}}  {numbers}  {n:>{widths[3]}} {images:<{widths[4]}}{kind} {result.basis(split)}"
         yield Text(line, style="bold" if split == result.headline_split else "")
     for name, of_split in result.metrics.items():
         stated = (f"{SPLIT_NAMES.get(split, split)} {value_and_interval(one)}" for split, one in of_split.items())

@@ -175,7 +175,7 @@ class OODDetector:
         more = "" if enough else f" ({asked} needs {needed:,} {held_out} images)"
         return (
             f"An image is flagged as OOD if it is farther from the training images than {most} {held_out} ones; "
-            f"expected false positives: {asked if enough else _percent(self.rate)} at most{more}."
+            f"expected false positives: {_percent(self.rate)} at most{more}."
         )
 
     @property
