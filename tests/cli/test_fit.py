@@ -145,6 +145,36 @@ def test_the_plan_says_what_the_minutes_are_too_short_for(
     assert f"Within {float(minutes):g} minutes there {'would ' * ('no time' in said)}{said}" in found.stdout
 
 
+def test_the_plan_says_what_a_run_has_of_it_already(command: Command, small_photos: Path) -> None:
+    def plan(*options: str) -> str:
+        found = command("fit", small_photos, "--views", "0", "--plan", *options)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    run = Path("runs") / small_photos.name
+    assert str(run) not in plan()
+    assert command("fit", small_photos, "--views", "0", "--quick").returncode == 0
+    assert f"{run} has the linear head already" in plan()
+    assert f"{run} has this fit: " in plan("--quick")
+    assert str(run) not in plan("--seed", "5")
+    assert "other has" not in plan("--out", "other")
+
+
+def test_a_fit_counts_no_file_that_can_not_be_read(
+    command: Command, picture_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = picture_folder(each=10)
+    label = next(path for path in root.iterdir() if path.is_dir())
+    (label / "empty.png").write_bytes(b"")
+    (label / "broken.png").write_bytes(b"no picture")
+    images = len(list(root.glob("*/*.png"))) - 2
+    found = command("fit", "--quick", root, "--views", "0", "--json", "numbers.json")
+    assert found.returncode == 0, found.stderr
+    assert f"{root.name}   {images} images, " in found.stdout
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    assert sum(sum(of_class.values()) for of_class in numbers["counts"].values()) == images
+
+
 def test_a_fit_that_was_done_before_says_how_long_it_took_now(fitted: Any) -> None:
     again, first = (str(next(iter(summary(replace(fitted, seconds=seconds))))) for seconds in (0.0, 3600.0))
     assert " the first time, " in again

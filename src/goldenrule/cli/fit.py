@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from goldenrule.core.console import Console
     from goldenrule.data.table import ImageTable
     from goldenrule.pipelines.fit_result import FitResult
-    from goldenrule.training.plan import Expectation
+    from goldenrule.training.plan import Expectation, Plan
 
 AS_WIDE_AS_IT_IS = 1000
 EXAMPLES = """Examples:
@@ -100,7 +100,7 @@ def fit(
         raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
     images = source.images()
     if plan:
-        return show_plan(images, options)
+        return show_plan(images, options, out)
     if overwrite:
         remove_before(images, out)
     whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
@@ -274,7 +274,7 @@ def show_first(result: FitResult) -> None:
     Console().print(Text(said + "It is saved; Ctrl-C keeps it."), soft_wrap=True)
 
 
-def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
+def show_plan(source: Path | ImageTable, options: FitOptions, out: Path | None) -> Numbers:
     """Print what a fit would do, without doing it; return the plan."""
     from rich.table import Table
 
@@ -283,7 +283,7 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
     from goldenrule.core.progress import Bars
     from goldenrule.tasks.fit_plan import plan_for
 
-    plan = plan_for(source, options, progress=Bars())
+    plan = plan_for(source, options, out=out, progress=Bars())
     name = source if isinstance(source, Path) else source.root
     table = Table(title=f"What goldenrule fit {name} would do", title_justify="left")
     table.add_column("step")
@@ -304,10 +304,21 @@ def show_plan(source: Path | ImageTable, options: FitOptions) -> Numbers:
         console.print(Text(f"{within} {said}; the fit decides by the speed that it measures."), soft_wrap=True)
     if plan.attempts:
         console.print(attempts_table(plan.attempts))
+    if plan.run:
+        console.print(Text(_before(plan, quick=options.linear_only)), soft_wrap=True)
     console.print(
         f"({readable_bytes(plan.stored_bytes)} in the feature cache. No features were computed, no run was written.)"
     )
     return plan
+
+
+def _before(plan: Plan, *, quick: bool) -> str:
+    """Return what is there of a fit already."""
+    if plan.done == "all" or (quick and plan.done == "the quick fit"):
+        return f"{plan.run} has this fit: the command without --plan shows it again, and takes seconds."
+    if plan.done == "the quick fit":
+        return f"{plan.run} has the linear head already: the steps up to it take no time again."
+    return f"{plan.run} was begun: the fit goes on where it stopped, and takes less."
 
 
 def attempts_table(attempts: Sequence[Expectation]) -> Table:

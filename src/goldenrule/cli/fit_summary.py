@@ -37,7 +37,7 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
     took = duration(first)
     if result.seconds < first / 2:  # most was done before
         took += f" the first time, {duration(result.seconds)} now"
-    images = counted(len(result.table), int((~result.table.labelled).sum()))
+    images = counted(len(result.read), int((~result.read.labelled).sum()))
     about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"
     yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")
     yield Text()

@@ -97,6 +97,7 @@ def concluded(
         folder=context.run.folder,
         classifier=classifier,
         table=context.table,
+        read=_read(context, features),
         predictions=predictions,
         candidates=tuple(candidates),
         chosen=chosen.name,
@@ -185,7 +186,7 @@ def _stages_before(context: FitContext) -> dict[str, float]:
 
 def scored_on_valid(context: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
     """Return a candidate as a classifier, not saved, and its predictions on the validation split."""
-    classifier = classifier_of(context, chosen)
+    classifier = classifier_of(context, chosen, features)
     return classifier, _scored(classifier, context.table.split("valid"), context, features)
 
 
@@ -200,18 +201,24 @@ def _linear(candidates: Sequence[Candidate]) -> Candidate:
 
 def _saved(context: FitContext, chosen: Candidate, features: Features) -> Classifier:
     """Save the classifier and give what was saved: the numbers are those of the file (law 1)."""
-    made = classifier_of(context, chosen)
+    made = classifier_of(context, chosen, features)
     replace(made, ood_detector=fitted_ood_detector(context, made, features)).save(context.run.folder / "classifier")
     return Classifier.load(context.run.folder / "classifier")
 
 
-def classifier_of(context: FitContext, chosen: Candidate) -> Classifier:
-    """Return a candidate as a classifier, not saved yet."""
+def _read(context: FitContext, features: Features) -> ImageTable:
+    """Return the images that could be read as pictures."""
+    return context.table.where(features.has(context.table.digests))
+
+
+def classifier_of(context: FitContext, chosen: Candidate, features: Features) -> Classifier:
+    """Return a candidate as a classifier, not saved yet; `features` are those of the images that could be read."""
+    read = _read(context, features)
     provenance = {
         "goldenrule": environment()["goldenrule"],
         "images": about_images(context.table) | {"folder": folder_name(context.table)},  # shared: no paths of its maker
-        "counts": context.table.counts(),
-        "train_images": int(context.table.teaching.sum()),
+        "counts": read.counts(),
+        "train_images": int(read.teaching.sum()),
         "options": context.options.shown(),
         "started_from": context.backbone.spec.weights,  # the digest: --weights and --from are names alone
         "candidate": chosen.name,

@@ -105,6 +105,7 @@ class FitResult:
     folder: Path
     classifier: Classifier
     table: ImageTable
+    read: ImageTable  # those of the table that could be read as pictures
     predictions: Mapping[str, Predictions]  # "test", "valid", "out-of-fold": labelled or not
     candidates: tuple[Candidate, ...]
     chosen: str

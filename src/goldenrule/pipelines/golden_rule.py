@@ -155,7 +155,7 @@ def seven_steps(
     plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
     context.progress.say(f"Live steps, about {duration(sum(step.seconds for step in plan.steps()))}:")
     context.progress.detail(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    head = classifier_of(context, linear.chosen)
+    head = classifier_of(context, linear.chosen, linear.features)
     _, valid = scored_on_valid(standing.context, standing.linear.chosen, standing.linear.features)
     late = 0.0 if shift == "low" else plan.late_seconds
     selection = ModelSelection(standing.linear, valid, beta=options.beta, progress=context.progress)

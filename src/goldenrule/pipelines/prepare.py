@@ -75,15 +75,7 @@ def prepared_fit(
         raise OptionError(
             f"--out {out}: the images lie there. Give a folder of its own, such as {Path(runs) / 'NAME'}."
         )
-    given = "valid" in table.splits or options.folds is not None
-    kept_options = {**options.kept_under(), **(also or {}), **about_decisions(table)}
-    about = {
-        "images": about_images(table),
-        "options": kept_options,
-        "split": "given" if given else "drawn",
-        "quick": options.quick,
-    }
-    options = seen
+    about, options = _about(table, options, also), seen
     place = _place_of(table, about, out=out, runs=Path(runs), shares_split=also is not None, progress=progress)
     if place.torn:
         table = table.with_findings(_drawn_anew(place.earlier, place.torn))
@@ -102,6 +94,27 @@ def prepared_fit(
         context = _with_split(context, features, place)
         run.begin(about, context.table)
         yield with_chosen_backbone(context, features, backbones) if len(backbones) > 1 else (context, features)
+
+
+def _about(table: ImageTable, options: FitOptions, also: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what tells one run from another: its images, options and split."""
+    given = "valid" in table.splits or options.folds is not None
+    return {
+        "images": about_images(table),
+        "options": {**options.kept_under(), **(also or {}), **about_decisions(table)},
+        "split": "given" if given else "drawn",
+        "quick": options.quick,
+    }
+
+
+def run_before(table: ImageTable, options: FitOptions, *, out: Path | None, runs: Path) -> Path | None:
+    """Return the folder of the run that a fit of these images, as they were read, would go on in; None: a new one.
+
+    Raises `FormatError` for one that is damaged.
+    """
+    about = _about(table, options)
+    folder = out or _free_folder(runs / folder_name(table), about, table, Silent())[0]
+    return folder if is_run(folder) and not differences(folder, about, table) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "stages": [{"name": name, "seconds": seconds} for name, seconds in result.stages],
         "features": result.features,
         "classes": result.table.classes,
-        "counts": result.table.counts(),
+        "counts": result.read.counts(),
         "status": {split: predictions.status_counts for split, predictions in result.predictions.items()},
         "findings": result.findings,
         "dependence": result.dependence,
@@ -93,7 +93,7 @@ def report_content(result: FitResult) -> ReportContent:
             for split, predictions in result.scored.items()
         },
         predictions=result.scored[result.headline_split],
-        counts=result.table.counts(),
+        counts=result.read.counts(),
         stages=result.stages,
         features=result.features,
         candidates=[

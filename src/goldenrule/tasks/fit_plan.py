@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.compiled import check_device
 from goldenrule.pipelines.backbone_selection import MOST_IMAGES, sampled
 from goldenrule.pipelines.planning import attempts_for, live_plan_for
-from goldenrule.pipelines.prepare import candidate_backbones, read_images
+from goldenrule.pipelines.prepare import candidate_backbones, read_images, run_before
 from goldenrule.runs.options import FitOptions
+from goldenrule.runs.verified_files import run_choice
 from goldenrule.training.plan import (
     DEFAULT_VIEWS,
     LEAST_EXPECTED,
@@ -31,11 +33,22 @@ from goldenrule.training.plan import (
 )
 
 
-def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progress | None = None) -> Plan:
-    """Return the plan of a fit with the rows that the cache has already taken off."""
-    progress = progress or Silent()
+def plan_for(
+    source: Path | ImageTable,
+    options: FitOptions,
+    *,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    progress: Progress | None = None,
+) -> Plan:
+    """Return the plan of a fit with the rows that the cache has already taken off, and what a run has of it.
+
+    `out` is the folder of that run, by default one in `runs`.
+    """
+    progress, asked = progress or Silent(), options
     device = check_device(options.device)
     table, options = read_images(source, options, progress)
+    before = run_before(table, asked, out=out, runs=runs)
     if options.folds is None:
         table = with_split(table, seed=options.seed)
     backbones = candidate_backbones(options, progress)
@@ -60,11 +73,21 @@ def plan_for(source: Path | ImageTable, options: FitOptions, *, progress: Progre
     if not options.linear_only:
         live = live_plan_for(table, backbone, extractor.kind)
         attempts = attempts_for(table, backbone, extractor.kind, options)
-        plan = Plan(steps=(*plan.steps, *_further(live.steps(), attempts)), attempts=attempts)
+        plan = replace(plan, steps=(*plan.steps, *_further(live.steps(), attempts)), attempts=attempts)
+    if before is not None:
+        plan = replace(plan, run=str(before), done=_done(before))
     if not options.candidates:
         return plan
     choosing = _choosing(sampled(train, MOST_IMAGES, seed=options.seed), backbones, device)
     return replace(plan, steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
+
+
+def _done(run: Path) -> Literal["nothing", "the quick fit", "all"]:
+    """Return what a run has come to the end of."""
+    choice = run_choice(run)
+    if choice is None or not choice.final:
+        return "nothing"
+    return "the quick fit" if choice.quick else "all"
 
 
 def _further(live: Sequence[Step], attempts: Sequence[Expectation]) -> Sequence[Step]:

@@ -227,7 +227,7 @@ def _linear(table: ImageTable, options: FitOptions, folder: Path) -> Learned:
         if len(backbones) > 1:
             context, features = with_chosen_backbone(context, features, backbones)
         linear = linear_heads_of(context, features)
-        made = classifier_of(context, linear.chosen)
+        made = classifier_of(context, linear.chosen, features)
         return replace(made, ood_detector=fitted_ood_detector(context, made, features)), state.findings
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
+from typing import Literal
 
 from goldenrule.core.findings import plural
 from goldenrule.core.option import HeadKind
@@ -114,10 +115,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The stages in order, and what is expected of the attempts among them."""
+    """The stages in order, and what is expected of the attempts among them.
+
+    `run` is the folder of a run that the fit would go on in, "" where it begins anew, and `done` what that one has come
+    to the end of.
+    """
 
     steps: tuple[Step, ...]
     attempts: tuple[Expectation, ...] = ()
+    run: str = ""
+    done: Literal["nothing", "the quick fit", "all"] = "nothing"
 
     @property
     def seconds(self) -> float:
