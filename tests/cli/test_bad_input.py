@@ -100,7 +100,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "a pattern that is none": (good, ["--group-by", "("], ["no regular expression", "--group-by"]),
     "a pattern that fits nothing": (good, ["--group-by", "patient"], ["fits no name", "--group-by"]),
     "negative size": (good, ["--size", "-1"], ["-1 px", "32 to 2048"]),
-    "head": (good, ["--head", "deep"], ["--head deep", "linear, concat-pool, gap-1024 or flatten-64"]),
+    "head": (good, ["--head", "deep"], ["--head deep", "linear, root, concat-pool, gap-1024 or flatten-64"]),
     "augment": (good, ["--augment", "upside_down"], ["--augment upside_down", "none, basic, side_on, top_down"]),
     "views": (good, ["--views", "-1"], ["--views -1", "0 to 64"]),
     "sample": (good, ["--sample", "0"], ["--sample 0", "at least 1"]),

@@ -83,6 +83,7 @@ def test_pixels_of_every_size_are_those_of_python(height: int, width: int, resiz
     [
         ("concat-pool", "multi"),
         ("flatten-64", "single"),
+        ("root", "single"),
         pytest.param("linear", "multi", marks=pytest.mark.exhaustive),
         pytest.param("gap-1024", "single", marks=pytest.mark.exhaustive),
     ],

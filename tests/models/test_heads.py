@@ -18,7 +18,7 @@ def drawn(kind, features=40, classes=5, hidden=None, seed=0):
     return LayeredHead(kind, {name: draws.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
 
 
-HEADS = [drawn("linear"), drawn("concat-pool", hidden=16), drawn("gap-1024"), drawn("flatten-64")]
+HEADS = [drawn("linear"), drawn("root"), drawn("concat-pool", hidden=16), drawn("gap-1024"), drawn("flatten-64")]
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
@@ -98,7 +98,7 @@ def test_tensors_give_the_same_head_back(head):
 
 
 def test_a_head_of_another_kind_or_with_other_tensors_is_a_format_error():
-    with pytest.raises(FormatError, match=r"'attention'; this goldenrule knows linear, concat-pool"):
+    with pytest.raises(FormatError, match=r"'attention'; this goldenrule knows linear, root, concat-pool"):
         head_from_tensors("attention", {})
     with pytest.raises(FormatError, match=r"bias is missing"):
         head_from_tensors("linear", {"weight": np.zeros((2, 3), np.float32)})

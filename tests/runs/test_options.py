@@ -21,7 +21,7 @@ from goldenrule.runs.options import FitOptions
         ({"threads": 0}, "at least 1"),
         ({"sample": 0}, "at least 1"),
         ({"min_per_class": 0}, "at least 1"),
-        ({"head": "deep"}, "linear, concat-pool, gap-1024 or flatten-64"),
+        ({"head": "deep"}, "linear, root, concat-pool, gap-1024 or flatten-64"),
         ({"fold": "6/5"}, "from 1/5 to 5/5"),
         ({"fold": "second"}, "wanted NUMBER/FOLDS"),
         ({"augment": "sideways"}, "none, basic, side_on, top_down, keras, trivial"),

@@ -16,6 +16,7 @@ from goldenrule.analysis.gradcam import HeatMap, window
 from goldenrule.core.errors import BackboneError
 from goldenrule.data.pictures.decode import decoded
 from goldenrule.models.graphs.compiled import available_threads, maps_engine, serving_kind
+from goldenrule.models.layers import ROOT
 
 if TYPE_CHECKING:
     from goldenrule.models.classifier import Classifier
@@ -42,7 +43,7 @@ class ClassActivation:
     """
 
     def __init__(self, classifier: Classifier, *, threads: int | None = None) -> None:
-        if classifier.head.kind != "linear" or classifier.backbone.spec.pooling != "average":
+        if classifier.head.kind not in ("linear", "root") or classifier.backbone.spec.pooling != "average":
             raise BackboneError(f"a {classifier.head.kind} head does not add up what it sees at each place")
         self.classifier = classifier
         kind = serving_kind(classifier.backbone, classifier.engine)
@@ -57,7 +58,12 @@ class ClassActivation:
         return Activations(features=features, maps=maps, window=seen)
 
     def heat(self, seen: Activations, label: str) -> HeatMap:
-        """Return what each place adds to the logit of a class: all places together give it, less the bias."""
+        """Return what each place adds to the logit of a class: all places together give it, less the bias.
+
+        On square roots each place adds its share of a feature, times what the root of that feature adds.
+        """
         weights = self.classifier.head.tensors["weight"][self.classifier.classes.index(label)]
+        if self.classifier.head.kind == "root":
+            weights = weights / np.sqrt(np.abs(seen.features.ravel()) + ROOT.floor)
         values = np.tensordot(weights, seen.maps, axes=1) / seen.maps[0].size
         return HeatMap(of=label, values=np.asarray(values, np.float32), window=seen.window)

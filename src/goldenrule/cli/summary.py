@@ -41,7 +41,7 @@ def summary(
         weights=options.weights,
         size=options.size,
         classes=classes,
-        head=options.head,
+        head=options.head_kind,
         depth=depth,
     )
     show(found, Console())

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from goldenrule.core.errors import OptionError
 
-HeadKind = Literal["linear", "concat-pool", "gap-1024", "flatten-64"]
+HeadKind = Literal["linear", "root", "concat-pool", "gap-1024", "flatten-64"]
 Decoding = Literal["canonical", "scaled"]
 """Whether a picture is decoded in full, or large JPEGs at a fraction of their size (`decode.decode`)."""
 KEY = "option"

@@ -214,6 +214,12 @@ class _OnnxOperations:
         """Return max(values, 0)."""
         return _Named(values.graph, values.graph.add("Relu", values.name))
 
+    def rooted(self, values: _Named, floor: float) -> _Named:
+        """Return values / sqrt(|values| + floor)."""
+        graph = values.graph
+        size = graph.add("Add", graph.add("Abs", values.name), graph.constant(floor, np.float32))
+        return _Named(graph, graph.add("Div", values.name, graph.add("Sqrt", size)))
+
     def dropped(self, values: _Named, share: float) -> _Named:  # noqa: ARG002
         """Return all of them."""
         return values

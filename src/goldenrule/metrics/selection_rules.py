@@ -50,23 +50,31 @@ class Trained(StrEnum):
 class Verdict:
     """Whether the later of two candidates stays, and the paired comparison it rests on.
 
-    `names` are those of the earlier and the later. What was `asked_for` is taken whatever the comparison says.
+    `names` are those of the earlier and the later. What was `asked_for` is taken whatever the comparison says. Where
+    the later is `as_cheap`, to fit and to predict with, it need not be clearly better: the one that seems better is
+    taken.
     """
 
     names: tuple[str, str]
     comparison: Comparison
     tempered: bool = False
     asked_for: bool = False
+    as_cheap: bool = False
+
+    @property
+    def needed(self) -> float:
+        """In which share of the resamples the later has to be better."""
+        return 0.5 if self.as_cheap else NEEDED_PROBABILITY
 
     @property
     def clear(self) -> bool:
         """Whether the later is better with the probability that is needed, by however little."""
-        return self.comparison.probability_better >= NEEDED_PROBABILITY
+        return self.comparison.probability_better >= self.needed
 
     @property
     def better(self) -> bool:
         """Whether the later is clearly better, and by enough to matter."""
-        return self.clear and self.comparison.gain.value >= LEAST_GAIN
+        return self.clear and self.comparison.gain.value >= (0.0 if self.as_cheap else LEAST_GAIN)
 
     @property
     def replaced(self) -> bool:
@@ -84,7 +92,7 @@ class Verdict:
             f"{self.names[1]} against {self.names[0]}{tempered}: "
             f"log loss {change} by {value_and_interval(gain)} on "
             f"{gain.n:,} images, lower in {100 * self.comparison.probability_better:.1f} % of resamples "
-            f"({100 * NEEDED_PROBABILITY:.0f} % are needed){_but(self)}"
+            f"({100 * self.needed:.0f} % are needed){_but(self)}"
         )
 
     @property
@@ -96,7 +104,7 @@ class Verdict:
         found = f"log loss {change} by {value_and_interval(gain)} on {gain.n:,} images"
         if self.clear:
             return f"{found}, too little to matter"
-        surely, needed = 100 * self.comparison.probability_better, 100 * NEEDED_PROBABILITY
+        surely, needed = 100 * self.comparison.probability_better, 100 * self.needed
         return f"{found}, better in {surely:.0f} % of resamples where {needed:.0f} % are needed"
 
     @property
@@ -123,17 +131,18 @@ def outcome_text(names: tuple[str, str], *, better: bool, asked_for: bool) -> st
 
 
 def later_replaces(
-    earlier: Predictions, later: Predictions, *, names: tuple[str, str], tempered: bool = False
+    earlier: Predictions, later: Predictions, *, names: tuple[str, str], tempered: bool = False, as_cheap: bool = False
 ) -> Verdict:
     """Compare two candidates on the same images: the earlier stays unless the later is clearly better.
 
     One-sided paired bootstrap of the log loss, at least `NEEDED_PROBABILITY` and `LEAST_GAIN`; where `tempered`, as
-    sure of themselves as these images allow (`as_sure_as_allowed`).
+    sure of themselves as these images allow (`as_sure_as_allowed`). Where the later is `as_cheap`, half of the
+    resamples are enough.
     """
     if tempered:
         earlier, later = as_sure_as_allowed(earlier), as_sure_as_allowed(later)
     comparison = paired_bootstrap(earlier, later, metric="log_loss")
-    return Verdict(names=names, comparison=comparison, tempered=tempered)
+    return Verdict(names=names, comparison=comparison, tempered=tempered, as_cheap=as_cheap)
 
 
 def on_common(one: Predictions, other: Predictions) -> tuple[Predictions, Predictions]:

@@ -23,6 +23,9 @@ class Operations(Protocol):
     def rectified(self, values: Any) -> Any:
         """Return max(values, 0)."""
 
+    def rooted(self, values: Any, floor: float) -> Any:
+        """Return values / sqrt(|values| + floor)."""
+
     def dropped(self, values: Any, share: float) -> Any:
         """Return the values without that share of them where one trains, and as they are at inference."""
 
@@ -64,6 +67,21 @@ class Relu:
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """The square root of each feature, with its sign: a few large ones then weigh less ("power normalisation").
+
+    Source: Perronnin, Sanchez and Mensink, "Improving the Fisher kernel for large-scale image classification", 2010.
+    `floor` keeps the slope at zero finite, where such a head is trained.
+    """
+
+    floor: float = 1e-6
+
+    def run(self, values: Any, tensors: Mapping[str, Any], by: Operations) -> Any:  # noqa: ARG002
+        """Return values / sqrt(|values| + floor)."""
+        return by.rooted(values, self.floor)
+
+
+@dataclass(frozen=True, slots=True)
 class Dropout:
     """The share of its inputs that a step of training leaves out.
 
@@ -78,7 +96,7 @@ class Dropout:
         return values if self.on_rows else by.dropped(values, self.share)
 
 
-Layer = Linear | Affine | Relu | Dropout
+Layer = Linear | Affine | Relu | Root | Dropout
 
 
 def _hidden(dropout: float) -> tuple[Layer, ...]:
@@ -90,8 +108,10 @@ def _hidden(dropout: float) -> tuple[Layer, ...]:
     )
 
 
+ROOT = Root()
 LAYERS: Mapping[HeadKind, tuple[Layer, ...]] = {
     "linear": (Linear("weight", "bias", "features", "classes"),),
+    "root": (ROOT, Linear("weight", "bias", "features", "classes")),
     "concat-pool": (
         Affine("scale_1", "shift_1", "features"),
         Dropout(0.25, on_rows=True),
@@ -104,10 +124,11 @@ LAYERS: Mapping[HeadKind, tuple[Layer, ...]] = {
     "gap-1024": _hidden(0.0),
     "flatten-64": _hidden(0.25),
 }
-"""A linear one; fastai's on maximum and average pooled features; and two that Keras tutorials put on a backbone:
-GlobalAveragePooling2D, Dense(1024, relu), Dense(classes), and Flatten, Dense(64, relu), Dropout(.25), Dense(classes).
+"""A linear one; one on the square roots of the features; fastai's on maximum and average pooled features; and two that
+Keras tutorials put on a backbone: GlobalAveragePooling2D, Dense(1024, relu), Dense(classes), and Flatten,
+Dense(64, relu), Dropout(.25), Dense(classes).
 """
-HIDDEN: Mapping[HeadKind, int] = {"linear": 0, "concat-pool": 512, "gap-1024": 1024, "flatten-64": 64}
+HIDDEN: Mapping[HeadKind, int] = {"linear": 0, "root": 0, "concat-pool": 512, "gap-1024": 1024, "flatten-64": 64}
 """Units of the hidden layer."""
 
 
@@ -146,6 +167,10 @@ class ArrayOperations:
     def rectified(self, values: Doubles) -> Doubles:
         """Return max(values, 0)."""
         return np.maximum(values, 0)
+
+    def rooted(self, values: Doubles, floor: float) -> Doubles:
+        """Return values / sqrt(|values| + floor)."""
+        return np.asarray(values / np.sqrt(np.abs(values) + floor))
 
     def dropped(self, values: Doubles, share: float) -> Doubles:  # noqa: ARG002
         """Return all of them."""

@@ -56,6 +56,10 @@ class TensorOperations:
         """Return max(values, 0)."""
         return functional.relu(values)
 
+    def rooted(self, values: torch.Tensor, floor: float) -> torch.Tensor:
+        """Return values / sqrt(|values| + floor)."""
+        return values / torch.sqrt(values.abs() + floor)
+
     def dropped(self, values: torch.Tensor, share: float) -> torch.Tensor:
         """Return the values without that share of them in training."""
         return functional.dropout(values, share, self.training)

@@ -78,7 +78,7 @@ def calibrated_head(head: Head, out_of_fold: Predictions) -> tuple[Head, Predict
     if out_of_fold.task == "multi":
         return (
             _rescaled(head, out_of_fold)
-            if isinstance(head, LayeredHead) and head.kind == "linear"
+            if isinstance(head, LayeredHead) and head.kind in ("linear", "root")
             else (head, out_of_fold, None)
         )
     temperature = fit_temperature(out_of_fold)

@@ -83,7 +83,7 @@ def all_steps(
     loggers: Sequence[Logger] = (),
 ) -> FitResult:
     """Go through all steps in a run that is open; what was done there before, as by a quick fit, is replayed."""
-    linear = linear_heads_of(context, features)  # step 1
+    linear = linear_heads_of(context, features, root=True)  # step 1
     if context.options.linear_only:
         return concluded(context, linear.candidates, linear.chosen, linear.features)
     before = finished(context)
@@ -94,7 +94,7 @@ def all_steps(
     elif before == "quick":
         context.progress.say(f"{context.run.folder} has its quick fit, which stays usable: going on from there.")
     clock, standing = Clock(context), Standing(context=context, linear=linear)
-    shift = domain_shift(linear.chosen.evaluated_on)
+    shift = domain_shift(linear.begins.evaluated_on)
     planned = {
         LiveStep(one.attempt): one.seconds
         for one in attempts_for(context.table, context.backbone, context.kind, context.options, shift=shift)
@@ -150,12 +150,12 @@ def seven_steps(
     They train the backbone of `linear`, and are compared with what is `standing`.
     """
     options = context.options
-    shift = domain_shift(linear.chosen.evaluated_on)
+    shift = domain_shift(linear.begins.evaluated_on)
     high = shift == "high"
     plan = live_plan_for(context.table, context.backbone, context.kind, shift=shift)
     context.progress.say(f"Live steps, about {duration(sum(step.seconds for step in plan.steps()))}:")
     context.progress.detail(" ".join(f"{step.name}, about {duration(step.seconds)}." for step in plan.steps()))
-    head = classifier_of(context, linear.chosen, linear.features)
+    head = classifier_of(context, linear.begins, linear.features)
     _, valid = scored_on_valid(standing.context, standing.linear.chosen, standing.linear.features)
     late = 0.0 if shift == "low" else plan.late_seconds
     selection = ModelSelection(standing.linear, valid, beta=options.beta, progress=context.progress)
@@ -170,7 +170,7 @@ def seven_steps(
         augment=stronger(augmentation) if high and augmentation else augmentation,
         augmented_views=0 if high else linear.views,
         late_views=LATE_VIEWS,
-        head=options.head,
+        head=options.head_kind,
         seed=options.seed,
         device=options.device,
         threads=context.threads,
@@ -229,7 +229,7 @@ def seven_steps(
             learn.unfreeze()
             # 6. lr_find again, the rates of the groups in their ratio: earlier layers learn slower.
             curves["whole network"] = rate = learn.lr_find(rates=plan.ratio)
-            top = gentle(rate.suggestion, linear.chosen.evaluated_on)
+            top = gentle(rate.suggestion, linear.begins.evaluated_on)
             selection.notes += [LOW_SHIFT] if top < rate.suggestion else []
             # 7. Train the whole network with cycle_mult=2 until over-fitting; the best cycle is kept.
             learn.fit(

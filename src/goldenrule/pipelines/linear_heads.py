@@ -18,6 +18,7 @@ from goldenrule.data.splits.folds import dealt_folds, evaluation_folds
 from goldenrule.data.table import ImageTable, LabelledTable
 from goldenrule.features.extractor import Features
 from goldenrule.features.linear import Rows, fit_linear
+from goldenrule.features.root_head import fit_root
 from goldenrule.metrics import Predictions
 from goldenrule.metrics.estimate import Basis
 from goldenrule.models.heads import Head, head_from_tensors
@@ -82,6 +83,8 @@ def fit_outcome(
     rows = training_rows(train, features, views=views, seed=seed, folds=folds)
     if kind != "linear" and folds is not None:
         raise OptionError(f"folds={folds} averages linear heads, and kind={kind!r}: leave one of them away.")
+    if kind == "root":
+        return _root_outcome(rows, near=near, progress=progress)
     if kind != "linear":
         from goldenrule.training.inputs.hidden_heads import train_head
 
@@ -92,6 +95,16 @@ def fit_outcome(
     facts |= {"iterations": linear.iterations} | ({"averaged_folds": folds} if folds else {})
     tensors["fold_logits"], tensors["fold"] = linear.fold_logits[: len(train)], rows.folds[: len(train)]
     return Outcome(tensors, facts)
+
+
+def _root_outcome(rows: Rows, *, near: float | None, progress: Progress | None) -> Outcome:
+    found = fit_root(rows, near=near, progress=progress)
+    tensors: Tensors = {f"head.{name}": value for name, value in found.head.tensors.items()}
+    tensors["fold_logits"], tensors["fold"] = found.fold_logits, rows.folds[: rows.scored]
+    facts: dict[str, Any] = {"l2": found.l2, "path": [list(step) for step in found.path]}
+    logistic, discriminant = found.shares
+    facts |= {"iterations": found.iterations, "logistic": logistic, "discriminant": discriminant}
+    return Outcome(tensors, facts | {"shrinkage": found.shrinkage})
 
 
 def fitted(train: LabelledTable, outcome: Outcome, kind: HeadKind) -> FittedHead:

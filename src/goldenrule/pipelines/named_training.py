@@ -119,7 +119,7 @@ def _learner(
         precompute=precompute,
         augment=options.augmentation,
         augmented_views=views,
-        head=options.head,
+        head=options.head_kind,
         optimizer=training.optimizer or "adamw",
         batch_size=training.batch_size,
         seed=options.seed,

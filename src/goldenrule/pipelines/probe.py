@@ -33,21 +33,29 @@ from goldenrule.training.plan import DEFAULT_VIEWS
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearHeads:
-    """The linear heads, the chosen one, the plain features of all images, and how many views the cache has."""
+    """The linear heads, the chosen one, the plain features of all images, and how many views the cache has.
+
+    `begins` is the one that a network is trained from: of the kind that was asked for, never on square roots by itself.
+    """
 
     candidates: tuple[Candidate, ...]
     chosen: Candidate
+    begins: Candidate
     features: Features
     views: int
 
 
-def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
-    """Fit the linear head on plain features, then, where it leaves room, with augmented views; choose out-of-fold."""
+def linear_heads_of(context: FitContext, features: Features, *, root: bool = False) -> LinearHeads:
+    """Fit the linear head on plain features, then, where it leaves room, with augmented views; choose out-of-fold.
+
+    With `root` the linear head on square roots is tried in between, where no kind of head was asked for.
+    """
     if features.failures:
         context.state.findings.append(unreadable(features.failures))
     train = readable(context.table, "train", features).only_labelled()
     check_learnable(train, features.failures)
-    name = f"{context.options.head} head"
+    kind = context.options.head_kind
+    name = head_name(kind)
     if context.options.folds:
         name = f"{name}, mean of {context.options.folds} folds"
         context.progress.say(
@@ -55,9 +63,15 @@ def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
             "out-of-fold. Live training is left out, as it would take that many times as long; --fold "
             f"1/{context.options.folds} and so on does it a fold at a time."
         )
-    candidates = [candidate_of(context, name, linear_head(context, train, features, 0))]
-    chosen = candidates[0]
+    candidates = [candidate_of(context, name, linear_head(context, train, features, 0, kind))]
+    begins = chosen = candidates[0]
     context.state.findings += not_evaluated(train, set(chosen.evaluated_on.ids))
+    if root and context.options.head is None and not context.options.folds:
+        near = chosen.facts.get("l2")
+        rooted = candidate_of(context, head_name("root"), linear_head(context, train, features, 0, "root", near))
+        candidates.append(_compared(chosen, rooted, as_cheap=True))
+        if _is_selected(candidates[-1]):
+            kind, name, chosen = "root", head_name("root"), candidates[-1]
     count = context.options.most_views
     if count is None:
         count = DEFAULT_VIEWS if views_are_worth_it(chosen.evaluated_on) else 0
@@ -68,15 +82,34 @@ def linear_heads_of(context: FitContext, features: Features) -> LinearHeads:
         with_views = candidate_of(
             context,
             f"{name}, {count} views",
-            linear_head(context, varied, seen, count, chosen.facts.get("l2")),
+            linear_head(context, varied, seen, count, kind, chosen.facts.get("l2")),
         )
-        both = on_common(chosen.evaluated_on, with_views.evaluated_on)
-        verdict = later_replaces(*both, names=(chosen.name, with_views.name))
-        candidates.append(replace(with_views, verdict=verdict))
-        chosen = candidates[-1] if verdict.replaced else chosen
+        candidates.append(_compared(chosen, with_views))
+        chosen = candidates[-1] if _is_selected(candidates[-1]) else chosen
+        begins = chosen if kind == context.options.head_kind else begins
     best = calibrated(context, chosen)
+    begins = best if begins is chosen else calibrated(context, begins)
     every = tuple(best if one is chosen else one for one in candidates)
-    return LinearHeads(candidates=every, chosen=best, features=features, views=count)
+    return LinearHeads(candidates=every, chosen=best, begins=begins, features=features, views=count)
+
+
+def head_name(kind: HeadKind) -> str:
+    """Return what a head of this kind is called.
+
+    >>> head_name("linear"), head_name("root")
+    ('linear head', 'linear head on square roots')
+    """
+    return "linear head on square roots" if kind == "root" else f"{kind} head"
+
+
+def _is_selected(candidate: Candidate) -> bool:
+    return candidate.verdict is not None and candidate.verdict.replaced
+
+
+def _compared(before: Candidate, after: Candidate, *, as_cheap: bool = False) -> Candidate:
+    """Return the later candidate with the verdict on whether it takes the place of the one before."""
+    both = on_common(before.evaluated_on, after.evaluated_on)
+    return replace(after, verdict=later_replaces(*both, names=(before.name, after.name), as_cheap=as_cheap))
 
 
 def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
@@ -109,7 +142,12 @@ def candidate_of(context: FitContext, name: str, head: FittedHead) -> Candidate:
 
 
 def linear_head(
-    context: FitContext, train: LabelledTable, features: Features, count: int, near: float | None = None
+    context: FitContext,
+    train: LabelledTable,
+    features: Features,
+    count: int,
+    kind: HeadKind,
+    near: float | None = None,
 ) -> FittedHead:
     """Return the head on plain features and `count` augmented views of the training images; fitted once a run."""
     options = context.options
@@ -117,7 +155,7 @@ def linear_head(
         "step": "fit head",
         "version": SOLVER_VERSION,
         "numpy": np.__version__,
-        "head": options.head,
+        "head": kind,
         "images": about_images(train),
         "seed": options.seed,
         "views": count,
@@ -128,26 +166,27 @@ def linear_head(
         "banks": [cache.name for cache in features.caches],
         "engine": as_json(context.kind),
     }
-    with context.state.stage("fit linear head with views" if count else "fit linear head"):
+    called = "root head" if kind == "root" else "linear head"
+    with context.state.stage(f"fit {called} with views" if count else f"fit {called}"):
         outcome, replayed = context.run.step(
             key,
             lambda: fit_outcome(
                 train,
                 features,
                 views=count,
-                kind=options.head,
+                kind=kind,
                 seed=options.seed,
                 near=near,
                 folds=options.folds,
                 progress=context.progress,
             ),
-            check=lambda kept: _check_fits(kept, train, options.head, context.backbone.spec.features),
+            check=lambda kept: _check_fits(kept, train, kind, context.backbone.spec.features),
         )
     if replayed and count:
         context.progress.detail(f"The head with views was fitted before: replayed from {context.run.folder}.")
-    elif replayed:
+    elif replayed and kind == options.head_kind:
         context.progress.say(f"The head was fitted before: replayed from {context.run.folder}.")
-    return fitted(train, outcome, options.head)
+    return fitted(train, outcome, kind)
 
 
 def _check_fits(kept: Outcome, train: LabelledTable, kind: HeadKind, features: int) -> None:

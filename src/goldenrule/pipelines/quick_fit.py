@@ -45,5 +45,5 @@ def quick_fit(
             budget = kept_budget(context.run.folder)
             whole = replace(context.options, quick=False, minutes=budget.minutes if budget else None)
             return all_steps(replace(context, options=whole), features)
-        linear = linear_heads_of(context, features)
+        linear = linear_heads_of(context, features, root=True)
         return concluded(context, linear.candidates, linear.chosen, linear.features)

@@ -57,9 +57,10 @@ class FitOptions:
     size: int | None = option(
         None, "Input side in px.", unset="the network's own", metavar="PX", panel=NETWORK, rare=True
     )
-    head: HeadKind = option(
-        "linear",
-        "linear (fitted); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
+    head: HeadKind | None = option(
+        None,
+        "linear or root (fitted); concat-pool (fastai's), gap-1024 or flatten-64 (trained).",
+        unset="linear, or root where it is clearly better",
         metavar="KIND",
         panel=NETWORK,
         rare=True,
@@ -235,7 +236,7 @@ class FitOptions:
         check_options(self)
         if self.size is not None:
             Preprocessing(size=self.size)
-        check_head(self.head)
+        check_head(self.head_kind)
         for name in self.metrics:
             metric_named(name)
         if self.start_from is not None and self.weights is not None:
@@ -277,7 +278,7 @@ class FitOptions:
             raise OptionError(
                 f"--folds {folds} averages the heads of all folds, --fold {self.fold} fits one: give one option."
             )
-        if self.head != "linear":
+        if self.head_kind != "linear":
             raise OptionError(
                 f"--folds {folds} --head {self.head}: the average of linear heads is one linear head, that of "
                 f"{self.head} heads is none. Omit --head, or fit one fold at a time with --fold 1/{folds}."
@@ -295,6 +296,11 @@ class FitOptions:
     def from_scratch(self) -> bool:
         """Whether the network begins with random weights."""
         return self.training is not None and self.training.type == "fromzero"
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """The head that was asked for, or the one that a fit begins with."""
+        return self.head or "linear"
 
     @property
     def linear_only(self) -> bool:
@@ -348,7 +354,7 @@ class FitOptions:
         """The pooling that the head stands on."""
         from goldenrule.models.backbone import pooling_for
 
-        return pooling_for(self.head)
+        return pooling_for(self.head_kind)
 
     @property
     def most_views(self) -> int | None:

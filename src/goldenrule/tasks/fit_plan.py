@@ -68,7 +68,7 @@ def plan_for(
         classes=len(table.classes),
         views=options.most_views,
         views_per_second=known_speed(backbone.spec, extractor.kind),
-        head=options.head,
+        head=options.head_kind,
     )
     if not options.linear_only:
         live = live_plan_for(table, backbone, extractor.kind)

@@ -226,7 +226,7 @@ def _linear(table: ImageTable, options: FitOptions, folder: Path) -> Learned:
         features = precomputed(context, 0)
         if len(backbones) > 1:
             context, features = with_chosen_backbone(context, features, backbones)
-        linear = linear_heads_of(context, features)
+        linear = linear_heads_of(context, features, root=True)
         made = classifier_of(context, linear.chosen, features)
         return replace(made, ood_detector=fitted_ood_detector(context, made, features)), state.findings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from goldenrule.core.option import HeadKind
 from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.metrics import Predictions, log_loss
 from goldenrule.metrics.estimate import printed
@@ -11,7 +12,7 @@ from goldenrule.metrics.selection_rules import Verdict, later_replaces, on_commo
 from goldenrule.models.catalog import EMBEDDED, JOINED
 from goldenrule.pipelines.context import FitContext, precomputed
 from goldenrule.pipelines.prepare import first_backbone
-from goldenrule.pipelines.probe import LinearHeads, calibrated, candidate_of, linear_head, readable
+from goldenrule.pipelines.probe import LinearHeads, calibrated, candidate_of, head_name, linear_head, readable
 
 ALL_EMBEDDED = JOINED.join(EMBEDDED)
 
@@ -40,15 +41,16 @@ def with_several_backbones(standing: Standing) -> Standing:
     wider = replace(context, extractor=extractor)
     features = precomputed(wider, 0)
     train = readable(wider.table, "train", features).only_labelled()
-    name = f"{options.head} head, {len(EMBEDDED)} backbones side by side"
-    newcomer = calibrated(wider, candidate_of(wider, name, linear_head(wider, train, features, 0)))
+    kind: HeadKind = "root" if linear.chosen.head.kind == "root" else options.head_kind
+    name = f"{head_name(kind)}, {len(EMBEDDED)} backbones side by side"
+    newcomer = calibrated(wider, candidate_of(wider, name, linear_head(wider, train, features, 0, kind)))
     before, after = on_common(linear.chosen.evaluated_on, newcomer.evaluated_on)
     verdict = later_replaces(before, after, names=(linear.chosen.name, name))
     context.progress.say(_line(name, before, after, verdict))
     candidates = (*linear.candidates, replace(newcomer, verdict=verdict))
     if not verdict.replaced:
         return replace(standing, linear=replace(linear, candidates=candidates))
-    heads = LinearHeads(candidates=candidates, chosen=candidates[-1], features=features, views=0)
+    heads = LinearHeads(candidates=candidates, chosen=candidates[-1], begins=linear.begins, features=features, views=0)
     return Standing(context=wider, linear=heads)
 
 

@@ -135,7 +135,7 @@ class Trials:
         context = replace(self.context, options=options, state=FitState(), progress=Silent())
         features = precomputed(context, count) if count else self.features
         near = self.default.candidates[0].facts.get("l2") if count else None
-        found = linear_head(context, self.train, features, count, near)
+        found = linear_head(context, self.train, features, count, "linear", near)
         head, _, _ = calibrated_head(found.head, found.out_of_fold)
         return self._predictions(head, self.features)
 

@@ -17,7 +17,7 @@ from goldenrule.features.likelihood import Targets, learned_classes, unlearned_b
 from goldenrule.features.linear import Rows
 from goldenrule.models.custom_heads import arrays_of
 from goldenrule.models.heads import Head, LayeredHead
-from goldenrule.models.layers import HIDDEN, LAYERS, Affine, Dropout, Layer, Linear, Relu
+from goldenrule.models.layers import HIDDEN, LAYERS, Affine, Dropout, Layer, Linear, Relu, Root
 from goldenrule.runs.store import Outcome
 from goldenrule.training.loop import EpochEnded, optimizer_for, train
 from goldenrule.training.loss import Examples
@@ -124,6 +124,8 @@ def _network(rows: Rows, kind: HeadKind) -> torch.nn.Sequential:
                 return torch.nn.Dropout(layer.share)
             case Relu():
                 return torch.nn.ReLU()
+            case Root():
+                raise AssertionError("a head on square roots is fitted, not trained on rows")
 
     return torch.nn.Sequential(*map(module, LAYERS[kind]))
 
