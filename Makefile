@@ -52,6 +52,7 @@ docs: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/every_set.py
+	$(BIN)/python benchmarks/root_head.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/reading.py
