@@ -79,6 +79,7 @@ def measured(name: str, progress: Bars) -> dict[str, Any]:
         said[TAKEN].append(said[min(KINDS, key=lambda kind: losses[kind])][-1])
     whole = {kind: joined(parts) for kind, parts in said.items()}
     plain, root, taken = whole["linear"], whole["root"], whole[TAKEN]
+    gain = paired_bootstrap(plain, taken, metric="log_loss").gain
     return {
         "set": name,
         "images": len(plain),
@@ -87,7 +88,8 @@ def measured(name: str, progress: Bars) -> dict[str, Any]:
         "accuracy": {kind: value_and_interval(accuracy(one)) for kind, one in whole.items()},
         "share": 1 - log_loss(taken).value / log_loss(plain).value,
         "gain_root": value_and_interval(paired_bootstrap(plain, root, metric="log_loss").gain),
-        "gain": value_and_interval(paired_bootstrap(plain, taken, metric="log_loss").gain),
+        "gain": value_and_interval(gain),
+        "clearly": "better" if gain.low > 0 else "worse" if gain.high < 0 else "neither",
         "gain_accuracy": value_and_interval(paired_bootstrap(plain, taken, metric="accuracy").gain),
         "seconds": {kind: value / FOLDS for kind, value in seconds.items()},
     }
@@ -132,6 +134,10 @@ def page(results: list[dict[str, Any]], made: str) -> str:
         "seconds, linear / root",
     ]
     shares = np.array([one["share"] for one in results])
+    better, worse, tied = (
+        ", ".join(one["set"] for one in results if one["clearly"] == how) or "none"
+        for how in ("better", "worse", "neither")
+    )
     return (
         "# The linear head on square roots\n\n"
         "`--head root`: the linear head on the square roots of the features, whose weights are the sum of a logistic "
@@ -145,8 +151,8 @@ def page(results: list[dict[str, Any]], made: str) -> str:
         f"{markdown_table(header, rows)}\n\n"
         f"Over these {len(results)} sets the one that is taken has {100 * shares.mean():.0f} % less log loss on "
         f"average (from {100 * shares.min():.0f} to {100 * shares.max():.0f} %).\n\n"
-        "Where nearly all images are right (ants and bees, cats and dogs, cracks) the few that are wrong decide, and "
-        "both heads are a tie.\n\n"
+        f"Clearly better: {better}. A tie: {tied}. Clearly worse: {worse}. Where nearly all images are right, the few "
+        "that are wrong decide.\n\n"
         f"Made by `python benchmarks/root_head.py`; {made}.\n"
     )
 

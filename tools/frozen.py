@@ -67,7 +67,7 @@ def two_folders(folder: Path) -> None:
     draw_shapes(folder.parent / "elsewhere", each=6, seed=9)
 
 
-FIT = ("fit", "images", "--out", "run", "--quick")
+FIT = ("fit", "images", "--out", "run", "--quick", "--head", "linear")
 SCENARIOS = (
     Scenario(name="one label", draw=two_folders, commands=((*FIT, "--views", "2"),)),
     Scenario(name="given parts", draw=splits, commands=((*FIT, "--views", "0", "--seed", "3"),), within=2e-3),

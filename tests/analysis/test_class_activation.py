@@ -15,7 +15,7 @@ from goldenrule.analysis.gradcam import HeatMaps
 from goldenrule.core.errors import BackboneError
 from goldenrule.engines import openvino
 from goldenrule.models.classifier import Classifier
-from goldenrule.models.heads import fresh_head
+from goldenrule.models.heads import LayeredHead, fresh_head
 
 
 @pytest.fixture
@@ -36,6 +36,17 @@ def test_the_places_add_up_to_the_logit(classifier: Classifier, pictures: list[P
         for label, name in enumerate(classifier.classes):
             found = activation.heat(seen, name).values.sum() + classifier.head.tensors["bias"][label]
             assert found == pytest.approx(logits.ravel()[label], abs=0.02 * float(np.abs(logits).max()))
+
+
+def test_the_places_add_up_to_the_logit_on_square_roots_too(classifier: Classifier, pictures: list[Path]) -> None:
+    rooted = replace(classifier, head=LayeredHead("root", classifier.head.tensors))
+    activation = ClassActivation(rooted)
+    for picture in pictures:
+        seen = activation.of(picture.read_bytes())
+        logits = rooted.head.logits(seen.features.reshape(1, -1))[0]
+        for label, name in enumerate(rooted.classes):
+            found = activation.heat(seen, name).values.sum() + rooted.head.tensors["bias"][label]
+            assert found == pytest.approx(logits[label], abs=0.02 * float(np.abs(logits).max()))
 
 
 def test_they_are_what_gradients_give(classifier: Classifier, pictures: list[Path]) -> None:

@@ -439,7 +439,13 @@ def test_test_time_augmentation_stays_where_it_helps(told: Any, monkeypatch: pyt
 
     result, first, *_ = told
     selection = ModelSelection(
-        LinearHeads(candidates=result.candidates[:1], chosen=result.candidates[0], features=None, views=0),  # type: ignore[arg-type]
+        LinearHeads(
+            candidates=result.candidates[:1],
+            chosen=result.candidates[0],
+            begins=result.candidates[0],
+            features=None,  # type: ignore[arg-type]
+            views=0,
+        ),
         first.predictions["valid"],
     )
     better = sharper(first.predictions["valid"], 3.0)

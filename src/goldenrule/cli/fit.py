@@ -314,9 +314,9 @@ def show_plan(source: Path | ImageTable, options: FitOptions, out: Path | None) 
 
 def _before(plan: Plan, *, quick: bool) -> str:
     """Return what is there of a fit already."""
-    if plan.done == "all" or (quick and plan.done == "the quick fit"):
+    if plan.done == "whole" or (quick and plan.done == "quick"):
         return f"{plan.run} has this fit: the command without --plan shows it again, and takes seconds."
-    if plan.done == "the quick fit":
+    if plan.done == "quick":
         return f"{plan.run} has the linear head already: the steps up to it take no time again."
     return f"{plan.run} was begun: the fit goes on where it stopped, and takes less."
 

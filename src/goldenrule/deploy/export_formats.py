@@ -149,7 +149,8 @@ def _timm_network(classifier: Classifier, **given: Any) -> Any:
         what = f"the head {kind}" if kind != "linear" else backbones
         raise OptionError(
             f"--format torch writes a network of timm's with a linear head, and this classifier has {what}. Take "
-            "--format onnx; in Python, gr.Classifier.load(run).network() is its PyTorch module."
+            "--format onnx, or fit with --head linear; in Python, gr.Classifier.load(run).network() is its PyTorch "
+            "module."
         )
     network = timm.create_model(**_timm_arguments(classifier), **given)
     last = network.pretrained_cfg.get("classifier")

@@ -82,12 +82,12 @@ def plan_for(
     return replace(plan, steps=(*plan.steps[:2], choosing, *plan.steps[2:]))
 
 
-def _done(run: Path) -> Literal["nothing", "the quick fit", "all"]:
+def _done(run: Path) -> Literal["nothing", "quick", "whole"]:
     """Return what a run has come to the end of."""
     choice = run_choice(run)
     if choice is None or not choice.final:
         return "nothing"
-    return "the quick fit" if choice.quick else "all"
+    return "quick" if choice.quick else "whole"
 
 
 def _further(live: Sequence[Step], attempts: Sequence[Expectation]) -> Sequence[Step]:

@@ -124,7 +124,7 @@ class Plan:
     steps: tuple[Step, ...]
     attempts: tuple[Expectation, ...] = ()
     run: str = ""
-    done: Literal["nothing", "the quick fit", "all"] = "nothing"
+    done: Literal["nothing", "quick", "whole"] = "nothing"
 
     @property
     def seconds(self) -> float:
