@@ -26,6 +26,7 @@ from goldenrule.pipelines import finalize as concluding
 from goldenrule.pipelines import prepare as opening
 from goldenrule.pipelines import probe as linear
 from goldenrule.pipelines.quick_fit import quick_fit
+from goldenrule.report.sentences import duration
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.store import opened
 from goldenrule.runs.verified_files import known_split
@@ -144,6 +145,8 @@ def test_a_second_fit_computes_nothing_and_changes_nothing(
     monkeypatch.setattr("goldenrule.features.extractor.compiled", never)
     monkeypatch.setattr(linear, "fit_outcome", never)
     again = quick_fit(small_photos, out=unbroken.folder)
+    assert again.stages == unbroken.stages, "the first time stays what it was"
+    assert f"<dd>{duration(unbroken.first_seconds)}</dd>" in again.report.read_text()
     assert again.features["computed"] == 0
     assert again.features["reused"] >= 68
     assert numbers_of(unbroken.folder) == before

@@ -268,7 +268,7 @@ def show_first(result: FitResult) -> None:
     from goldenrule.metrics import value_and_interval
     from goldenrule.report.sentences import duration, images_of
 
-    took = duration(sum(seconds for _, seconds in result.stages))
+    took = duration(result.first_seconds)
     share = result.headline
     said = f"Quick fit, {took}: {value_and_interval(share)} of {images_of(result.headline_split, share.n)}. "
     Console().print(Text(said + "It is saved; Ctrl-C keeps it."), soft_wrap=True)

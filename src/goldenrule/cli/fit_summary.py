@@ -33,9 +33,8 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
         if finding.leads:
             yield Text(str(finding), style=STYLES.get(finding.severity, ""))
 
-    first = sum(seconds for _, seconds in result.stages)
-    took = duration(first)
-    if result.seconds < first / 2:  # most was done before
+    took = duration(result.first_seconds)
+    if result.seconds < result.first_seconds / 2:  # most was done before
         took += f" the first time, {duration(result.seconds)} now"
     images = counted(len(result.read), int((~result.read.labelled).sum()))
     about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"

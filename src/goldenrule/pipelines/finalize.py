@@ -27,7 +27,7 @@ from goldenrule.models.graphs.compiled import engine_kind, serving_kind
 from goldenrule.pipelines.changed_files import changed_files
 from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.contradictions import contradictions
-from goldenrule.pipelines.fit_result import Candidate, FitResult
+from goldenrule.pipelines.fit_result import REPORT, Candidate, FitBefore, FitResult
 from goldenrule.pipelines.ood_detection import fitted_ood_detector
 from goldenrule.pipelines.prepare import folder_name
 from goldenrule.report.content import LiveContent
@@ -61,7 +61,8 @@ def concluded(
     With `linear` the out-of-fold predictions of the best linear head are reported too: not where another network was
     asked for, of which they would say nothing.
     """
-    context.state.took_before(_stages_before(context))
+    if context.state.before is None:
+        context.state.before = _before(context)
     with context.state.stage("evaluate"):
         classifier = _saved(context, chosen, features)
         why = [candidate.verdict.sentence for candidate in candidates if candidate.verdict]
@@ -102,7 +103,7 @@ def concluded(
         candidates=tuple(candidates),
         chosen=chosen.name,
         options=context.options,
-        stages=tuple(context.state.stages),
+        stages=_stages(context, final=final),
         features={"computed": context.state.computed, "reused": context.state.reused},
         findings=(
             *odd,
@@ -117,7 +118,7 @@ def concluded(
         left_out=tuple(context.state.left_out),
         expectations=tuple(context.state.expectations),
     )
-    return _reported(context, result)
+    return _reported(context, result, final=final)
 
 
 def evaluated_apart(valid: Predictions, chosen: Candidate) -> Predictions:
@@ -174,14 +175,23 @@ def _scored_again(scored: Sequence[TestScored]) -> list[Finding]:
     return [Finding(severity="note", code="test-scored-again", fields={"n": len(scored)}, evidence=each)]
 
 
-def _stages_before(context: FitContext) -> dict[str, float]:
-    """Return the seconds by stage of this run as far as it was told before: what is replayed took them then."""
+def _before(context: FitContext) -> FitBefore:
+    """Return what this run has told before: what is replayed took those seconds then."""
     if not was_written(context.run.folder, RESULT):
-        return {}
+        return FitBefore(stages={}, choice=None)
     try:
-        return {stage.name: stage.seconds for stage in run_result(context.run.folder).stages}
+        stages = {stage.name: stage.seconds for stage in run_result(context.run.folder).stages}
     except FormatError:  # damaged: it is written anew
-        return {}
+        return FitBefore(stages={}, choice=None)
+    return FitBefore(stages=stages, choice=_choice(context))
+
+
+def _stages(context: FitContext, *, final: bool) -> tuple[tuple[str, float], ...]:
+    """Return the seconds by stage: those of the first time, where this fit came to its end before."""
+    state, quick = context.state, context.options.quick
+    choice = state.before.choice if state.before else None
+    same = choice is not None and (choice.final, choice.quick) == (final, quick)
+    return state.took(again=same and choice is not None and choice.left_out == tuple(state.left_out))
 
 
 def scored_on_valid(context: FitContext, chosen: Candidate, features: Features) -> tuple[Classifier, Predictions]:
@@ -258,10 +268,10 @@ def _predicted(classifier: Classifier, table: ImageTable, context: FitContext, f
     return predictions_from(classifier, features, table.digests, ids=table.uris, truth=table.truth)
 
 
-def _reported(context: FitContext, result: FitResult) -> FitResult:
+def _reported(context: FitContext, result: FitResult, *, final: bool) -> FitResult:
     from goldenrule.pipelines.result_files import report_content, result_json
 
-    with context.state.stage("report"):
+    with context.state.stage(REPORT):
         from goldenrule.report.content_files import keep_content
         from goldenrule.report.model_card import CARD, model_card, write_card
         from goldenrule.report.pages.run_page import render_page
@@ -270,6 +280,6 @@ def _reported(context: FitContext, result: FitResult) -> FitResult:
         keep_content(result.folder / "report", content)
         write_atomic(result.report, render_page(content))
         write_card(result.folder / CARD, model_card(content))
-    finished = result.after(context.state.stages, seconds=time.monotonic() - context.state.began)
+    finished = result.after(_stages(context, final=final), seconds=time.monotonic() - context.state.began)
     context.run.write_json(RESULT, result_json(finished))
     return finished

@@ -39,11 +39,23 @@ from goldenrule.pipelines.planning import attempts_for
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.runs.options import FitOptions
-from goldenrule.runs.verified_files import LeftOut
+from goldenrule.runs.verified_files import ChoiceJson, LeftOut
 from goldenrule.training.plan import Expectation
 
 if TYPE_CHECKING:
     from goldenrule.training.crossing import Crossed
+
+
+REPORT = "report"
+"""The stage that writes the report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitBefore:
+    """What an earlier fit of the same run has written: seconds by stage, and what it came to, if it was whole."""
+
+    stages: Mapping[str, float]
+    choice: ChoiceJson | None
 
 
 @dataclass(slots=True)
@@ -52,6 +64,7 @@ class FitState:
 
     began: float = field(default_factory=time.monotonic)
     stages: list[tuple[str, float]] = field(default_factory=list)
+    before: FitBefore | None = None  # read once: what this fit itself writes on its way is none
     findings: list[Finding] = field(default_factory=list)
     computed: int = 0
     reused: int = 0
@@ -71,10 +84,18 @@ class FitState:
         before[name] = round(before.get(name, 0.0) + time.perf_counter() - began, 3)
         self.stages = list(before.items())
 
-    def took_before(self, stages: Mapping[str, float]) -> None:
-        """Keep each stage's longer time across interruptions."""
-        now = dict(self.stages)
-        self.stages = list((now | {name: max(took, now.get(name, 0.0)) for name, took in stages.items()}).items())
+    def took(self, *, again: bool) -> tuple[tuple[str, float], ...]:
+        """Return the seconds by stage of the first time: as they were told where all is done `again`.
+
+        Else a stage has the longer one of its times across interruptions.
+
+        >>> FitState(stages=[("read", 2.0)], before=FitBefore(stages={"read": 1.0}, choice=None)).took(again=True)
+        (('read', 1.0),)
+        """
+        now, before = dict(self.stages), self.before.stages if self.before else {}
+        if again:
+            return tuple({**before, **{name: took for name, took in now.items() if name not in before}}.items())
+        return tuple((now | {name: max(took, now.get(name, 0.0)) for name, took in before.items()}).items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +147,16 @@ class FitResult:
         later = replace(self, stages=tuple(stages), seconds=seconds)
         later.__dict__.update({name: found for name, found in self.__dict__.items() if name not in later.__dict__})
         return later
+
+    @property
+    def reported_stages(self) -> tuple[tuple[str, float], ...]:
+        """The stages that the report names: all but its own, which is not over when it is written."""
+        return tuple((name, seconds) for name, seconds in self.stages if name != REPORT)
+
+    @property
+    def first_seconds(self) -> float:
+        """Seconds that the reported stages took the first time, as terminal and report say."""
+        return sum(seconds for _, seconds in self.reported_stages)
 
     @property
     def candidate(self) -> Candidate:

@@ -94,7 +94,7 @@ def report_content(result: FitResult) -> ReportContent:
         },
         predictions=result.scored[result.headline_split],
         counts=result.read.counts(),
-        stages=result.stages,
+        stages=result.reported_stages,
         features=result.features,
         candidates=[
             {
