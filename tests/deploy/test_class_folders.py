@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.data.table import image_table
 from goldenrule.deploy.class_folders import APART, ClassFolders, folder_names
 
 Command = Callable[..., Any]
@@ -82,6 +83,24 @@ def test_copies_do_not_lie_among_the_images(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "sorted"):
         with pytest.raises(OptionError, match="--sort-into"):
             ClassFolders.of(place, ["cat"], [tmp_path])
+
+
+def test_no_copy_comes_among_the_images_that_the_run_learned_from(command: Command, fitted: Any) -> None:
+    learned = fitted.table.root.resolve()
+    photo = next(learned.rglob("*.jpg"))
+    for place in (learned, learned / "train", learned / "train" / "cats", learned / "sorted", learned.parent):
+        found = command("predict", fitted.folder, photo, "--sort-into", place)
+        assert found.returncode == 2
+        assert "the next fit would take predictions for labels" in " ".join(found.stderr.split())
+    assert not (learned / "sorted").exists()
+
+
+def test_images_of_a_table_with_nothing_in_common_forbid_their_own_folders_alone(tmp_path: Path) -> None:
+    uri = str(tmp_path / "mine" / "x.jpg").removeprefix("/")
+    learned = image_table(Path("/"), ["cat"], uris=[uri], splits=["train"], labels=[[0]])
+    with pytest.raises(OptionError, match="learned from"):
+        ClassFolders.of(tmp_path / "mine", ["cat"], [], learned=learned)
+    assert ClassFolders.of(tmp_path / "sorted", ["cat"], [], learned=learned).folder == tmp_path / "sorted"
 
 
 def test_the_command_sorts_and_goes_on(command: Command, fitted: Any, small_photos: Path, tmp_path: Path) -> None:

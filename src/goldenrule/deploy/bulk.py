@@ -18,7 +18,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json
 from goldenrule.data.sources.streams import Picture, Pictures, pictures_of
-from goldenrule.deploy.class_folders import ClassFolders
+from goldenrule.deploy.class_folders import ClassFolders, learned_from
 from goldenrule.deploy.row_files import row_parts
 from goldenrule.deploy.row_formats import RowFormat, copied, format_of, header
 from goldenrule.metrics import Estimate, Predictions, value_and_interval
@@ -133,7 +133,9 @@ def predict_files(
     if out is not None and made is not None:
         check_output(out, made.kind)
     pictures = pictures_of(images, exclude=exclude)
-    folders = ClassFolders.of(sort_into, classifier.classes, images) if sort_into else None
+    folders = None
+    if sort_into is not None:
+        folders = ClassFolders.of(sort_into, classifier.classes, images, learned=learned_from(classifier))
     work = _Work(classifier, pictures, rules, folders, threads, progress)
     if out is None or made is None:
         work.run(_Nowhere())

@@ -5,6 +5,7 @@ An image that an earlier command, or its user, has put into another folder there
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -12,11 +13,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from goldenrule.core.errors import OptionError, StorageError
+from goldenrule.core.errors import FormatError, OptionError, StorageError
 from goldenrule.metrics.predictions_csv import OUT, UNSURE
+from goldenrule.runs.verified_files import IMAGES, is_run, run_images, was_written
 from goldenrule.storage.files import make_folder, storage_errors
 from goldenrule.storage.unfinished import remove_leftovers, unfinished_file
+
+if TYPE_CHECKING:
+    from goldenrule.data.table import ImageTable
+    from goldenrule.models.classifier import Classifier
 
 APART = {UNSURE: "_unsure", OUT: "_out-of-distribution", "ok": "_no-label"}
 """Where images without a prediction go, by their status; those that can't be read stay where they are."""
@@ -63,9 +70,22 @@ class ClassFolders:
     _before: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path, classes: Sequence[str], images: Sequence[str | Path]) -> ClassFolders:
-        """Return the folders for these classes. Raises `OptionError` where they would lie among the images."""
+    def of(
+        cls,
+        folder: Path,
+        classes: Sequence[str],
+        images: Sequence[str | Path],
+        *,
+        learned: ImageTable | None = None,
+    ) -> ClassFolders:
+        """Return the folders for these classes.
+
+        Raises `OptionError` where they would lie among the images, or among those that were `learned` from: the next
+        fit would take predictions for labels.
+        """
         place = folder.resolve()
+        if learned is not None:
+            _check_apart(folder, learned)
         for source in (Path(one).expanduser() for one in images):
             if source.is_dir() and (place == source.resolve() or source.resolve() in place.parents):
                 raise OptionError(
@@ -110,6 +130,35 @@ class ClassFolders:
         for name in (*self.names.values(), *APART.values()):
             if (self.folder / name).is_dir():
                 remove_leftovers(self.folder / name)
+
+
+def learned_from(classifier: Classifier) -> ImageTable | None:
+    """Return the images of the run that a classifier lies in; None where nothing is known of them."""
+    if classifier.folder is None:
+        return None
+    run = classifier.folder.resolve().parent
+    with contextlib.suppress(FormatError, StorageError):  # a damaged run is told by who needs it
+        if is_run(run) and was_written(run, IMAGES):
+            return run_images(run)
+    return None
+
+
+def _check_apart(folder: Path, learned: ImageTable) -> None:
+    """Raise `OptionError` where a folder is or holds one with images that a run learned from, or is a class there."""
+    place, root = folder.resolve(), learned.root.resolve()
+    paths = [Path(uri) for uri in learned.uris]
+    holding = {root / one.parent for one in paths}
+    every = zip(paths, learned.rows["labels"].to_pylist(), strict=True)
+    by_folder = any(learned.classes[label] in path.parts for path, labels in every for label in labels)
+    if by_folder and root.name:  # a new folder among the class folders is a new class
+        holding.add(root)
+    if any(place == one or place in one.parents or one in place.parents for one in holding):
+        images = root if root.name else min(holding)
+        raise OptionError(
+            f"--sort-into {folder} is, holds or lies in the folder of images that the classifier learned from "
+            f"({images}): the next fit would take predictions for labels. Nothing was copied: give a new folder "
+            f"elsewhere, such as {Path('sorted') / (root.name or 'images')}."
+        )
 
 
 def _copied(image: Path, place: Path) -> bool:
