@@ -540,6 +540,21 @@ def test_an_option_is_no_value_of_another(command: Command, words: tuple[str, ..
     assert why in " ".join(found.stderr.split())
 
 
+@pytest.mark.parametrize("place", [("--out", ""), ("--out=",), ("-o", ""), ("-o", "mine")])
+@pytest.mark.parametrize("name", ["fit", "train", "tune", "compare-models", "audit"])
+def test_nothing_is_written_among_the_files_that_a_user_has_there(
+    command: Command, small_photos: Path, tmp_path: Path, name: str, place: tuple[str, ...]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    found = command(name, small_photos, *place)
+    assert found.returncode == 2
+    why = "holds something else" if "mine" in place else "names no place to write to"
+    assert why in " ".join(found.stderr.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

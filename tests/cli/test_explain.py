@@ -32,6 +32,11 @@ def test_a_photo_is_explained_in_a_table_and_on_a_page(
     taken = command("explain", fitted.folder, cat, "--no-heat", "-o", folder, env=os.environ | cache)
     assert taken.returncode == 2
     assert "other images" in taken.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    mine = command("explain", fitted.folder, cat, "--no-heat", "-o", "mine", env=os.environ | cache)
+    assert mine.returncode == 2
+    assert "holds something else" in mine.stderr
 
 
 def test_what_is_no_run_or_no_image_ends_with_what_to_do(

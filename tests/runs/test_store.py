@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goldenrule.core.errors import FormatError, RunInUse, RunMismatch
+from goldenrule.core.errors import FormatError, RunError, RunInUse, RunMismatch
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.splits.splitting import with_split
@@ -87,6 +87,24 @@ def test_the_outcome_of_another_step_is_not_taken_for_it(tmp_path: Path) -> None
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
     assert not run.step(KEY, outcome)[1]
+
+
+def test_a_run_is_not_scattered_among_other_files(tmp_path: Path) -> None:
+    for name in ("notes.txt", "steps", "report.html"):
+        folder = tmp_path / name.partition(".")[0]
+        (folder / name).parent.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(RunError, match="holds something else"), opened(folder):
+            pass
+        assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_a_folder_that_is_empty_but_for_what_is_hidden_becomes_a_run(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").write_text("of a file manager")
+    with opened(tmp_path) as run:
+        run.step(KEY, outcome)
+    with opened(tmp_path) as run:  # killed before it had written run.json
+        assert run.step(KEY, not_again)[1]
 
 
 def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:

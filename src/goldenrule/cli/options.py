@@ -31,6 +31,8 @@ PLAIN: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "Path": P
 """The types that the command line itself turns words into; of any other the value's own checks have better errors."""
 
 
+WRITTEN = frozenset({"out", "json", "sort_into"})
+"""Options that say where to write."""
 Numbers = object
 """What a command returns for `--json`: a value, the JSON file that it has written, or a function that gives either."""
 
@@ -185,6 +187,20 @@ def _check_values(parameters: Iterable[Any], args: Sequence[str]) -> None:
 
             wanted = (options[word].metavar or "a value").strip("<>")
             raise OptionError(f"{word} {value}: {word} wants {wanted}, and {value} is another option.")
+    _check_places(options, words)
+
+
+def _check_places(options: Mapping[str, Any], words: Sequence[str]) -> None:
+    """Raise `OptionError` where the empty word says where to write: it would be the current folder, among all there."""
+    pairs = [*pairwise(words), *(word.split("=", 1) for word in words if word.startswith("--") and "=" in word)]
+    for word, value in pairs:
+        if not value and word in options and options[word].name in WRITTEN:
+            from goldenrule.core.errors import OptionError
+
+            raise OptionError(
+                f"{word} '' names no place to write to; wanted a path. Is a variable of the shell empty? Without "
+                f"{word} the usual place is taken."
+            )
 
 
 def _flags_alone(parameters: list[Any]) -> list[Any]:

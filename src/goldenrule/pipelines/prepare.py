@@ -39,7 +39,7 @@ from goldenrule.pipelines.planning import ALL_STEPS, expected_seconds
 from goldenrule.pipelines.split_together import joined_groups, kept_together, leaked, near_pairs
 from goldenrule.runs.decided_labels import about_decisions
 from goldenrule.runs.options import FitOptions
-from goldenrule.runs.store import about_images, check_same, differences, opened
+from goldenrule.runs.store import about_images, check_ours, check_same, differences, opened
 from goldenrule.runs.verified_files import drew_split, is_run, known_split
 
 SMALLEST_CLASS_TO_SPLIT, SMALLEST_CLASS_TO_LEARN = 3, 2
@@ -75,6 +75,8 @@ def prepared_fit(
         raise OptionError(
             f"--out {out}: the images lie there. Give a folder of its own, such as {Path(runs) / 'NAME'}."
         )
+    if out:
+        check_ours(Path(out))
     about, options = _about(table, options, also), seen
     place = _place_of(table, about, out=out, runs=Path(runs), shares_split=also is not None, progress=progress)
     if place.torn:

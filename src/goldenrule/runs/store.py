@@ -31,6 +31,7 @@ from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, InputError, OptionError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, Name, as_type, parse_json
+from goldenrule.data.sources.origin import some_names
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
 from goldenrule.runs.history import EpochRow
@@ -208,13 +209,14 @@ def _remove(path: Path) -> None:
 
 
 def check_ours(folder: Path) -> None:
-    """Raise `RunError` where a folder is no run, and holds files or folders of the names that a run gives its own.
+    """Raise `RunError` where a folder is no run, and holds anything else: a run would lie scattered among it.
 
-    A run that was killed before it had written run.json holds at most its first steps, its split and its table.
+    A run that was killed before it had written run.json holds at most its first steps, its split and its table. What
+    is hidden stays beside a run, such as the lock, or what a file manager leaves.
     """
     if is_run(folder) or not folder.is_dir():
         return
-    there = {path.name for path in folder.iterdir()} & NAMES
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if (folder / MANIFEST).is_file():
         with contextlib.suppress(FormatError):
             there -= {MANIFEST, *recorded(folder)}
@@ -227,8 +229,8 @@ def check_ours(folder: Path) -> None:
         there -= {"steps"}
     if there:
         raise RunError(
-            f"{folder} holds {', '.join(sorted(there))}, and is no run of goldenrule's (it has no run.json): a run "
-            "would overwrite them. Nothing was changed: give another --out, such as a new folder."
+            f"{folder} holds something else ({some_names(sorted(there), 3)}), and is no run of goldenrule's (it has no "
+            "run.json). Nothing was changed: give another --out, such as a new folder."
         )
 
 

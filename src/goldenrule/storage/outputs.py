@@ -15,7 +15,7 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -132,11 +132,21 @@ def check_folder(folder: Path, files: Mapping[str, Kind]) -> None:
         raise OptionError(f"-o {folder} is a file; wanted a folder for {names}.")
     if folder.is_symlink() and not folder.exists():
         raise OptionError(f"-o {folder} is a symbolic link that leads nowhere; wanted a folder for {names}.")
+    if holds_others(folder, files):
+        raise OptionError(f"-o {folder} holds something else. Nothing was changed: give a new folder for {names}.")
     for name, kind in files.items():
         path = folder / name
         if path.is_symlink():
             raise OptionError(f"-o: {path} is a symbolic link, and is not followed. Remove it.")
         check_output(path, kind, option="-o")
+
+
+def holds_others(folder: Path, files: Iterable[str]) -> bool:
+    """Return whether a folder holds files, but none of these: what is written there would lie among them."""
+    if not folder.is_dir():
+        return False
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return bool(there) and there.isdisjoint(files)
 
 
 def write_output(path: Path, content: bytes | str) -> None:
