@@ -20,8 +20,10 @@ from rich.console import Console
 
 from goldenrule.cli.fit import scores_table, show
 from goldenrule.cli.fit_summary import summary
+from goldenrule.data.sources.origin import origin_line
 from goldenrule.metrics import log_loss, value_and_interval
-from goldenrule.pipelines.result_files import next_steps
+from goldenrule.pipelines.result_files import next_steps, report_content
+from goldenrule.runs.image_source import name_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -179,6 +181,14 @@ def test_a_fit_that_was_done_before_says_how_long_it_took_now(fitted: Any) -> No
     again, first = (str(next(iter(summary(replace(fitted, seconds=seconds))))) for seconds in (0.0, 3600.0))
     assert " the first time, " in again
     assert " the first time, " not in first
+
+
+def test_images_with_nothing_but_the_root_in_common_are_called_images_everywhere(fitted: Any) -> None:
+    scattered = replace(fitted, table=replace(fitted.table, root=Path("/")))
+    assert str(next(iter(summary(scattered)))).startswith("images   ")
+    assert report_content(scattered).title == "images"
+    assert origin_line(scattered.table).startswith("images: ")
+    assert name_of(Path("/")) == "images"
 
 
 def test_a_second_process_is_told_who_writes_and_gets_exit_code_2(

@@ -67,7 +67,7 @@ def show(found: Audit, console: Console) -> None:
     from goldenrule.report.facts import value_text
 
     facts = found.facts()
-    show_counts(found.table.root.resolve().name, facts["counts"], console, most=MOST_CLASSES)
+    show_counts(found.table.name, facts["counts"], console, most=MOST_CLASSES)
     sizes = [f"{one[0]}-{one[-1]} px" for one in (facts["width"], facts["height"]) if one]
     size = f", {' by '.join(sizes)} ({facts['sizes']:,} different)" if sizes else ""
     formats = value_text(facts["formats"]) or "none"

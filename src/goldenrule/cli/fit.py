@@ -213,7 +213,7 @@ def scores_table(result: FitResult, *, folded: bool = False) -> Table:
 
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=Text(f"{result.table.root.resolve().name}: {result.chosen}", style="table.title"),
+        title=Text(f"{result.table.name}: {result.chosen}", style="table.title"),
         title_justify="left",
     )
     grouped = any(result.quality(predictions).groups is not None for predictions in result.scored.values())

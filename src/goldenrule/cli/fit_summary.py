@@ -38,7 +38,7 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
         took += f" the first time, {duration(result.seconds)} now"
     images = counted(len(result.read), int((~result.read.labelled).sum()))
     about = f"{images}, {plural(len(result.classifier.classes), 'class', 'classes')}"
-    yield Text(f"{result.table.root.resolve().name}   {about} · {_kind(result)}, {took}", style="bold")
+    yield Text(f"{result.table.name}   {about} · {_kind(result)}, {took}", style="bold")
     yield Text()
     yield from _scores(result)
     yield Text()

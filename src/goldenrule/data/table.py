@@ -52,6 +52,10 @@ def table_schema() -> pa.Schema:
     )
 
 
+NAMELESS = "images"
+"""What images are called whose folder has no name: those of whole paths that have nothing in common."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTable:
     """Labelled files as an Arrow table (columns of `table_schema`) with the class names its labels point into.
@@ -74,6 +78,11 @@ class ImageTable:
             raise InputError(f"An ImageTable has the columns {schema.names}, got {self.rows.schema.names}.")
         if (pc.max(pc.list_value_length(self.rows["labels"])).as_py() or 0) > 1:
             object.__setattr__(self, "task", "multi")
+
+    @property
+    def name(self) -> str:
+        """What the images are called, and what is made of them: as their folder; NAMELESS where it has none."""
+        return self.root.resolve().name or NAMELESS
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)

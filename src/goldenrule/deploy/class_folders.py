@@ -157,7 +157,7 @@ def _check_apart(folder: Path, learned: ImageTable) -> None:
         raise OptionError(
             f"--sort-into {folder} is, holds or lies in the folder of images that the classifier learned from "
             f"({images}): the next fit would take predictions for labels. Nothing was copied: give a new folder "
-            f"elsewhere, such as {Path('sorted') / (root.name or 'images')}."
+            f"elsewhere, such as {Path('sorted') / learned.name}."
         )
 
 

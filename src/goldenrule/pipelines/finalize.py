@@ -29,7 +29,6 @@ from goldenrule.pipelines.context import FitContext
 from goldenrule.pipelines.contradictions import contradictions
 from goldenrule.pipelines.fit_result import REPORT, Candidate, FitBefore, FitResult
 from goldenrule.pipelines.ood_detection import fitted_ood_detector
-from goldenrule.pipelines.prepare import folder_name
 from goldenrule.report.content import LiveContent
 from goldenrule.runs.environment import environment
 from goldenrule.runs.store import about_images
@@ -226,7 +225,7 @@ def classifier_of(context: FitContext, chosen: Candidate, features: Features) ->
     read = _read(context, features)
     provenance = {
         "goldenrule": environment()["goldenrule"],
-        "images": about_images(context.table) | {"folder": folder_name(context.table)},  # shared: no paths of its maker
+        "images": about_images(context.table) | {"folder": context.table.name},  # shared: no paths of its maker
         "counts": read.counts(),
         "train_images": int(read.teaching.sum()),
         "options": context.options.shown(),

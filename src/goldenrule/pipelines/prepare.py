@@ -115,7 +115,7 @@ def run_before(table: ImageTable, options: FitOptions, *, out: Path | None, runs
     Raises `FormatError` for one that is damaged.
     """
     about = _about(table, options)
-    folder = out or _free_folder(runs / folder_name(table), about, table, Silent())[0]
+    folder = out or _free_folder(runs / table.name, about, table, Silent())[0]
     return folder if is_run(folder) and not differences(folder, about, table) else None
 
 
@@ -139,7 +139,7 @@ def _place_of(
     progress: Progress,
 ) -> _Place:
     """Return where a run of these images goes; with `shares_split` it keeps the split of the fits in `runs`."""
-    base, given = runs / folder_name(table), about["split"] == "given"
+    base, given = runs / table.name, about["split"] == "given"
     folder, earlier = (Path(out), Path(out)) if out else _free_folder(base, about, table, progress)
     if shares_split and not drew_split(folder):
         earlier = latest_split(base)
@@ -284,11 +284,6 @@ def read_images(
     if levels is not None:
         options = replace(options, levels=levels_text(levels))
     return table.with_findings(*([unreadable(closed)] if closed else []), *found), options
-
-
-def folder_name(table: ImageTable) -> str:
-    """Return the name of the images' folder."""
-    return table.root.resolve().name or "images"
 
 
 def _folders_of(table: ImageTable) -> set[Path]:

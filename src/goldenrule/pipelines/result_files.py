@@ -80,7 +80,7 @@ def report_content(result: FitResult) -> ReportContent:
     spec = result.classifier.backbone.spec
     facts, thresholds = result.candidate.facts, result.classifier.thresholds
     return ReportContent(
-        title=result.table.root.resolve().name,
+        title=result.table.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=result.headline,
         headline_split=result.headline_split,

@@ -230,8 +230,9 @@ class ImageSource:
 
 def name_of(images: Path | ImageTable) -> str:
     """Return the name that what is made of these images takes: that of their folder."""
-    root = images if isinstance(images, Path) else images.root
-    return root.resolve().name or "images"
+    from goldenrule.data.table import NAMELESS
+
+    return images.resolve().name or NAMELESS if isinstance(images, Path) else images.name
 
 
 def is_table_file(path: Path) -> bool:

@@ -65,7 +65,6 @@ def write_audit(found: Audit, folder: Path) -> None:
     """Write an audit's page and its numbers."""
     from goldenrule.report.pages.audit_page import render_audit
 
-    root = found.table.root.resolve()
     created = datetime.datetime.now().astimezone()
     write_json(
         folder / NUMBERS,
@@ -77,4 +76,4 @@ def write_audit(found: Audit, folder: Path) -> None:
             "findings": as_json(found.findings),
         },
     )
-    write_atomic(folder / PAGE, render_audit(found, root.name or str(root), f"{created:%Y-%m-%d %H:%M %Z}"))
+    write_atomic(folder / PAGE, render_audit(found, found.table.name, f"{created:%Y-%m-%d %H:%M %Z}"))

@@ -212,7 +212,7 @@ def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
 def name_of(table: ImageTable) -> str:
     """Return what to call images: their folder's name, with that of the one above where it only names a split."""
     root = table.root.resolve()
-    return f"{root.parent.name}-{root.name}" if split_called(root.name) else root.name or "images"
+    return f"{root.parent.name}-{root.name}" if split_called(root.name) else table.name
 
 
 def default_out(run: Path, table: ImageTable, *, skip_unknown: bool = False) -> Path:

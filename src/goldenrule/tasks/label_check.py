@@ -319,7 +319,7 @@ def _written(result: LabelCheck, images: ImageTable) -> LabelCheck:
     def image(uri: str) -> bytes | None:
         return images.read(uri) if (images.root / uri).is_file() else None
 
-    name = images.root.resolve().name or str(images.root)
+    name = images.name
     write_atomic(
         result.page,
         render_insight(

@@ -268,7 +268,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[
         ) from error
     rows = table.rows.select(["uri", "split", "labels", "group"]).to_pylist()
     return {
-        "source": table.root.resolve().name,  # shared with the copies: no path of its maker
+        "source": table.name,  # shared with the copies: no path of its maker
         "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
         "labels": json_digest([table.classes, rows]),
         "options": as_json(wish),

@@ -194,7 +194,7 @@ class VerbRunner:
             return Outcome(tensors_of(network, state.head) | seen_tensors(done.seen), facts)
 
         settings = {"backbone": state.backbone.spec.name, **as_json(self.settings), **arguments}
-        fit_facts = LoggedFit(key=key, images=self.data.table.root.resolve().name, stage=stage, settings=settings)
+        fit_facts = LoggedFit(key=key, images=self.data.table.name, stage=stage, settings=settings)
         with logged(self.loggers, fit_facts) as note:
             outcome = self.outcome(key, stage, compute, check=lambda kept: self._check_fit(kept, state))
             rows = self._rows(outcome)

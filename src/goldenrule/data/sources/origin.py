@@ -27,7 +27,7 @@ def origin_line(table: ImageTable) -> str:
 
     Such as "pets: 60 images, 2 classes (cats, dogs), labels from the folders' names".
     """
-    about = f"{table.root.resolve().name or 'images'}: {counted(len(table), int((~table.labelled).sum()))}"
+    about = f"{table.name}: {counted(len(table), int((~table.labelled).sum()))}"
     classes = f"{plural(len(table.classes), 'class', 'classes')} ({some_names(table.classes)})"
     labels = [] if table.labels_table is None else [f"labels from {table.labels_table or FOLDER_NAMES}"]
     part = [finding.sentence for finding in table.findings if finding.code in PART_OF_THEM]

@@ -30,7 +30,7 @@ from goldenrule.pipelines.comparison.comparison_report import write_comparison
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS, Entry, Network, Stopwatch
 from goldenrule.pipelines.fit_result import FitResult
 from goldenrule.pipelines.named_training import train
-from goldenrule.pipelines.prepare import folder_name, prepared_fit
+from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions, TrainingType, stopping
 from goldenrule.runs.verified_files import kept_predictions
@@ -108,7 +108,7 @@ def compare_networks(
         raise OptionError(f"--weights-of {unknown[0]}=FILE: there is no -m {unknown[0]} to load them into.")
     entries = [Entry.of(network, way) for network in networks for way in TYPES if way in types]
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
-    folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-compare"
+    folder = Path(out) if out else Path(runs) / f"{table.name}-compare"
     how = {"epochs": epochs, "stop": tuple(stop)}
     for way in types:
         TrainingOptions(type=way, **how)  # type: ignore[arg-type]  # checked here

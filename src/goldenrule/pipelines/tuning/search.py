@@ -18,7 +18,7 @@ from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
 from goldenrule.metrics import log_loss, quality
 from goldenrule.metrics.selection_rules import later_replaces
-from goldenrule.pipelines.prepare import folder_name, prepared_fit
+from goldenrule.pipelines.prepare import prepared_fit
 from goldenrule.pipelines.tuning.search_report import write_report, write_trials
 from goldenrule.pipelines.tuning.search_result import SearchResult
 from goldenrule.pipelines.tuning.search_space import (
@@ -66,7 +66,7 @@ def search(
     began, progress = time.monotonic(), progress or Silent()
     options = replace(options or FitOptions(), quick=True)
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=options.group_by)
-    folder = Path(out) if out else Path(runs) / f"{folder_name(table)}-tune"
+    folder = Path(out) if out else Path(runs) / f"{table.name}-tune"
     with _prepared_fit(table, options, folder, Path(runs), progress) as bench:
         clock = _Clock(began, minutes)
         kinds = {"cache": trials} | ({"live": -(-trials // LIVE_SHARE)} if live else {})

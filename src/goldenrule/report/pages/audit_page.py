@@ -123,7 +123,7 @@ def _next_steps(audit: Audit) -> list[str]:
     ]
     fits = [f"goldenrule fit {folder} --quick", f"goldenrule fit {folder}"]
     if set(audit.table.splits) == {None}:
-        fits = [f"goldenrule split {folder} {in_shell(f'{audit.table.root.name}-split')}", *fits]
+        fits = [f"goldenrule split {folder} {in_shell(f'{audit.table.name}-split')}", *fits]
     return [*dict.fromkeys(advised)][:MOST_SHOWN] + fits
 
 
