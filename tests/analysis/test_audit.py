@@ -113,11 +113,22 @@ def test_copies_in_two_parts_and_under_two_labels_are_told_apart(photo_folder: P
         image.resize((200, 150)).save(valid / "dogs" / "smaller.jpg")
     with Image.open(root / "dogs" / "d1.jpg") as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(root / "cats" / "turned.jpg")
-    ours = found(audited(root.parent))
+    whole = audited(root.parent)
+    ours = found(whole)
     assert ours["leak"] == ("train/cats/c0.jpg = valid/cats/same.jpg",)
+    assert "1 group of copies has different labels" in [one.sentence for one in whole.findings]
     assert ours["two-labels"] == ("train/cats/c1.jpg = train/dogs/wrong.jpg",)
     assert ours["leak-near"] == ("train/dogs/d0.jpg ~ valid/dogs/smaller.jpg",)
     assert ours["two-labels-near"] == ("train/cats/turned.jpg ~ train/dogs/d1.jpg (mirrored)",)
+
+
+def test_files_that_can_not_be_read_are_no_copies_of_an_image(photo_folder: Path) -> None:
+    for label in ("cats", "dogs"):
+        for name in ("empty.jpg", "empty too.jpg"):
+            (photo_folder / label / name).write_bytes(b"")
+    ours = found(audited(photo_folder))
+    assert len(ours["unreadable"]) == 4
+    assert not {"leak", "two-labels", "duplicate"} & ours.keys()
 
 
 def table_of(rows: list[tuple[str, str, str]]) -> ImageTable:

@@ -80,14 +80,15 @@ class Audit:
 def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDuplicate]) -> Audit:
     """Evaluate images by what one look at each has shown; `pairs` are the near duplicates among them."""
     images = table.with_digests([one.digest for one in looks])
+    readable = images.where(np.array([one.problem is None for one in looks], dtype=bool))
     findings = [
         *table.findings,
         *unreadable_files(images, looks),
         *unusable_classes(images, [one.problem is None for one in looks]),
-        *duplicates(images),
+        *duplicates(readable),
         *near_duplicates(images, pairs),
         *_flat(images, looks),
-        *repeated(images),
+        *repeated(readable),
         *at_a_glance(images, looks, numberings=True),
         *levels_findings(images, looks, levels_found(images, looks), asked=False),
         *how_much(images),

@@ -20,7 +20,10 @@ def equal_files(table: ImageTable) -> list[list[int]]:
 
 
 def duplicates(table: ImageTable) -> Iterator[Finding]:
-    """Return findings for files with equal bytes in different splits, or under different labels."""
+    """Return findings for files with equal bytes in different splits, or under different labels.
+
+    `table` holds the images that can be read: two empty files are no copies of an image.
+    """
     uris, splits, labels = table.uris, table.splits, table.rows["labels"].to_pylist()
     same = equal_files(table)
     leaks = [rows for rows in same if len({splits[row] for row in rows}) > 1]
@@ -45,7 +48,7 @@ def duplicates(table: ImageTable) -> Iterator[Finding]:
 
 
 def repeated(table: ImageTable) -> Iterator[Finding]:
-    """Return a finding for files with equal bytes in one split and under one label."""
+    """Return a finding for files with equal bytes in one split and under one label; `table` as for `duplicates`."""
     uris, splits, labels = table.uris, table.splits, table.rows["labels"].to_pylist()
     plain = [rows for rows in equal_files(table) if len({(splits[row], tuple(labels[row])) for row in rows}) == 1]
     if plain:

@@ -93,11 +93,12 @@ def concluded(
     scored = {name: said for name, said in predictions.items() if len(said.scored)}
     mixed = {split for split in SPLITS if torn(context.table, split)}
     odd = contradictions(scored, classifier, chosen, torn=mixed, beta=context.options.beta)
+    read = _read(context, features)
     result = FitResult(
         folder=context.run.folder,
         classifier=classifier,
         table=context.table,
-        read=_read(context, features),
+        read=read,
         predictions=predictions,
         candidates=tuple(candidates),
         chosen=chosen.name,
@@ -108,7 +109,7 @@ def concluded(
             *odd,
             *changed_files(context.table, context.state.stamps),
             *context.state.findings,
-            *duplicates(context.table),
+            *duplicates(read),
         ),
         live=live,
         backbones=context.state.backbones,

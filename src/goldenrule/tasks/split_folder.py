@@ -204,9 +204,11 @@ def _plan(
     grouped = with_alike(series, [(pair.first, pair.second) for pair in pairs])
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
     copies, labels_text = new_places(table, after, files, looks)
-    findings = [*series.findings, *duplicates(after), *near_findings(after, pairs), *unreadable_files(table, looks)]
+    read = [scan.problem is None for scan in looks]
+    findings = [*series.findings, *duplicates(after.where(np.array(read, dtype=bool)))]
+    findings += [*near_findings(after, pairs), *unreadable_files(table, looks)]
     findings += alike_classes(table)
-    findings += unusable_classes(table, [scan.problem is None for scan in looks])
+    findings += unusable_classes(table, read)
     if labels_text is not None:
         write_atomic(folder / LABELS, labels_text)
     write_manifest(folder, copies)
