@@ -94,6 +94,15 @@ def test_a_classifier_is_evaluated_on_a_data_frame(labelled: pd.DataFrame, tmp_p
     new = pd.DataFrame({"file": files, "colour": ["rouge", "blue", "rouge"]})
     with pytest.raises(OptionError, match=r"does not know 'rouge'.*\(rename='rouge=red'\).*skip_unknown=True"):
         gr.evaluate(run, new)
+    for first in ("photos", Path("photos")):
+        with pytest.raises(OptionError, match=r"run comes first. Give: gr.evaluate\('.*run', 'photos'\)"):
+            gr.evaluate(first, run)
+        with pytest.raises(OptionError, match=r"run comes first. Give: gr.explain\('.*run', 'photos'\)"):
+            gr.explain(first, run)
+    with pytest.raises(OptionError, match=r"run comes first. Give: gr.evaluate\('.*run', images\)"):
+        gr.evaluate(new, tmp_path / "run")  # type: ignore[arg-type]  # a mistake
+    with pytest.raises(OptionError, match="classifier comes first"):
+        gr.evaluate("photos", gr.Classifier.load(run))
     found = gr.evaluate(run, new, rename="rouge=red", out=tmp_path / "found")
     assert (found.quality.n, found.folder) == (3, tmp_path / "found")
     new.to_csv(tmp_path / "new.csv")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from goldenrule.core.errors import InputError, OptionError, nearest, system_errors
 from goldenrule.core.progress import bars_if_seen
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
+from goldenrule.runs.finished import check_run_first
 from goldenrule.runs.image_source import ImageSource, is_table_file
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions
@@ -214,8 +215,11 @@ def evaluate(
     from goldenrule.models.classifier import Classifier
     from goldenrule.tasks.foreign import evaluate as evaluated
 
+    if isinstance(source, Classifier):
+        raise OptionError("The classifier comes first, then the images: gr.evaluate(classifier, images).")
     if isinstance(run, Classifier):
         classifier, run = classifier or run, _folder_of(run)
+    check_run_first("evaluate", run, source)
     renaming = (
         rename if isinstance(rename, Mapping) else renaming_of([rename] if isinstance(rename, str) else rename or ())
     )

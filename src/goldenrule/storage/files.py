@@ -109,6 +109,13 @@ def no_run_but(folder: Path) -> str:
     return f" It holds runs: give one of them, such as {', '.join(inside[:SHOWN_RUNS])}{several}" if inside else ""
 
 
+def holds_classifier(folder: Path) -> bool:
+    """Return whether a folder is that of a run or of a classifier, as far as its files' names say."""
+    with contextlib.suppress(OSError, ValueError):  # what can't be looked at is told by who reads it
+        return any((folder / name).is_file() for name in ("classifier/classifier.json", "classifier.json", "run.json"))
+    return False
+
+
 def in_shell(word: object) -> str:
     """Return a path or another value as a word of a command that can be copied into a shell.
 

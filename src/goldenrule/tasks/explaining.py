@@ -37,6 +37,7 @@ from goldenrule.features.extractor import FeatureExtractor, Features
 from goldenrule.features.scoring import predictions_from
 from goldenrule.metrics import Predictions
 from goldenrule.models.graphs.compiled import serving_kind
+from goldenrule.runs.finished import check_run_first
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.storage.outputs import holds_others
 from goldenrule.tasks.reopened import Reopened, reopened
@@ -49,7 +50,7 @@ MOST_OTHERS = 3
 @system_errors()
 def explain(
     run: str | os.PathLike[str],
-    images: str | Path | Iterable[str | Path],
+    images: str | os.PathLike[str] | Iterable[str | Path],
     *,
     k: int = 5,
     of: str | None = None,
@@ -70,7 +71,8 @@ def explain(
     progress = progress or Silent()
     if k < 1:
         raise OptionError(f"-k {k}: wanted how many nearest images to show, at least 1.")
-    several = [images] if isinstance(images, str | Path) else list(images)
+    check_run_first("explain", run, images)
+    several = [images] if isinstance(images, str | os.PathLike) else list(images)
     files = image_files(several, exclude=exclude)
     again = reopened(Path(run), threads=threads, progress=progress, gone=True)
     if of is not None and of not in again.classifier.classes:
