@@ -22,6 +22,8 @@ def test_a_photo_is_explained_in_a_table_and_on_a_page(
     assert found.returncode == 0, found.stderr
     assert "dogs" in found.stdout
     assert "unreadable" in found.stdout
+    assert "warning: 1 image can't be read: no explanation (" in found.stdout
+    assert "broken.jpg: not a picture" in found.stdout
     assert "explained/run/explained.html" in found.stdout
     folder = tmp_path / "explained" / "run"
     numbers = json.loads((folder / "explained.json").read_text())

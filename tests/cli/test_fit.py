@@ -175,6 +175,11 @@ def test_a_fit_counts_no_file_that_can_not_be_read(
     assert f"{root.name}   {images} images, " in found.stdout
     numbers = json.loads((tmp_path / "numbers.json").read_text())
     assert sum(sum(of_class.values()) for of_class in numbers["counts"].values()) == images
+    assert command("runs", "--json", "list.json").returncode == 0
+    assert json.loads((tmp_path / "list.json").read_text())["runs"][0]["images"] == images
+    assert command("explain", f"runs/{root.name}", root, "--no-heat").returncode == 0
+    train = sum(numbers["counts"]["train"].values())
+    assert f"those of {train} training images" in (tmp_path / f"explained/{root.name}/explained.html").read_text()
 
 
 def test_a_fit_that_was_done_before_says_how_long_it_took_now(fitted: Any) -> None:

@@ -49,7 +49,8 @@ class Explanation:
 class Explained:
     """The explanations of some images by the classifier of a run, with the images it learned from.
 
-    `notes` are sentences on what is missing, `seconds` what it took, by stage.
+    `train` are those of them that could be read, `notes` are sentences on what is missing, `seconds` what it took, by
+    stage.
     """
 
     run: Path

@@ -70,6 +70,7 @@ def show(found: Explained, console: Console) -> None:
     from rich.table import Table
 
     from goldenrule.core.console import Text
+    from goldenrule.core.findings import plural
     from goldenrule.report.sentences import sureness
 
     table = Table()
@@ -98,6 +99,10 @@ def show(found: Explained, console: Console) -> None:
     console.print(table)
     if len(found) > MOST_ROWS:
         console.print(f"... and {len(found) - MOST_ROWS:,} more in explained.json")
+    if unread := [f"{one.id}: {one.why.partition(';')[0]}" for one in found.explanations if one.status != "ok"]:
+        named = ", ".join(unread[:2]) + (", ..." if len(unread) > 2 else "")
+        said = f"warning: {plural(len(unread), 'image')} can't be read: no explanation ({named})"
+        console.print(Text(said, style="yellow"))
     for note in found.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     seconds = ", ".join(f"{name} {took:.1f}" for name, took in found.seconds)

@@ -63,6 +63,7 @@ def _result(result: FitResult) -> dict[str, Any]:
         "stages": [{"name": name, "seconds": seconds} for name, seconds in result.stages],
         "features": result.features,
         "classes": result.table.classes,
+        "images": len(result.read),
         "counts": result.read.counts(),
         "status": {split: predictions.status_counts for split, predictions in result.predictions.items()},
         "findings": result.findings,

@@ -27,7 +27,8 @@ from goldenrule.storage.manifest import Sealed
 class ListedRun:
     """A line of the list; `damaged` says why a run can't be read, and then most else is empty.
 
-    `number` is the headline, measured on `split`; None where there is none yet.
+    `images` are those that could be read; all of them in a run without a result. `number` is the headline, measured on
+    `split`; None where there is none yet.
     """
 
     folder: Path
@@ -75,7 +76,8 @@ def _listed(folder: Path) -> ListedRun:
     except FormatError as error:
         return replace(run, damaged=str(error))
     kind = _kind(folder, about, little_expected=any(not one.tried for one in result.expectations))
-    return replace(run, kind=kind, chosen=result.chosen, split=result.headline.split, number=number)
+    read = run.images if result.images is None else result.images
+    return replace(run, kind=kind, images=read, chosen=result.chosen, split=result.headline.split, number=number)
 
 
 def _kind(folder: Path, about: RunJson, *, little_expected: bool = False) -> str:

@@ -162,6 +162,7 @@ class ResultJson(msgspec.Struct, kw_only=True):
     test: Numbers | None
     out_of_fold: Numbers | None
     expectations: list[ExpectationJson] = []
+    images: Count | None = None  # that could be read; earlier versions did not say it
 
     @property
     def evaluated_on(self) -> str:

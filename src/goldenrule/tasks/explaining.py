@@ -123,7 +123,7 @@ def explained(
     reasons = closed | seen.failures
     return Explained(
         run=again.folder,
-        train=train,
+        train=train.where(known.has(train.digests)),
         explanations=tuple(
             Explanation(
                 id=name,
