@@ -235,6 +235,25 @@ def test_a_place_that_may_not_be_written_is_named(
     assert list((tmp_path / "closed").iterdir()) == []
 
 
+def test_what_a_command_can_not_write_it_names_with_what_says_where(
+    process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path
+) -> None:
+    root = good_folder(tmp_path / "photos")
+    (tmp_path / "closed").mkdir()
+    locked(tmp_path / "closed", 0o500)
+    locked(tmp_path, 0o555)
+    split = process("split", root, "closed/split", **unprivileged)
+    audit = process("audit", root, **unprivileged)
+    assert (split.returncode, audit.returncode) == (2, 2)
+    said = " ".join(split.stderr.split())
+    assert "error: closed/split can't be written: " in said
+    assert "is not yours to write to. Give another new folder, as the second argument." in said
+    said = " ".join(audit.stderr.split())
+    assert "error: audits/photos/audit.html can't be written: " in said
+    assert "Give another name with -o." in said
+    assert "GOLDENRULE_CACHE" not in split.stderr + audit.stderr
+
+
 @pytest.mark.slow
 def test_a_cache_that_may_not_be_written_serves_what_it_has(
     command: Command, process: Command, unprivileged: dict[str, Any], locked: Any, tmp_path: Path, cache: Path

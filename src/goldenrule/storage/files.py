@@ -79,11 +79,20 @@ def storage_errors(path: Path) -> Iterator[None]:
                 ) from error
             case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
                 raise StorageError(
-                    f"{path} can't be written ({error.strerror}). Choose a folder of yours: "
-                    "--out for the run, the environment variable GOLDENRULE_CACHE for the features."
+                    f"{path} can't be written ({error.strerror}). Choose a folder of yours{_elsewhere(path)}."
                 ) from error
             case _:
                 raise StorageError(f"{path} can't be written: {of_system(error, named=False)}") from error
+
+
+def _elsewhere(path: Path) -> str:
+    """Return how another place than this is named: the cache's by its variable, most others by an option."""
+    from goldenrule.storage.cache_folder import VARIABLE, cache_folder
+
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        if path.resolve().is_relative_to(cache_folder().resolve()):
+            return f" for the cache of features: the environment variable {VARIABLE} names it"
+    return ", such as with --out"
 
 
 def no_run_but(folder: Path) -> str:

@@ -122,7 +122,7 @@ def check_output(path: Path, kind: Kind, *, option: str = "-o") -> None:
         )
     if found is not None:
         _check_content(path, kind, option, image=image)
-    _check_place(path, option)
+    check_place(path, instead=f"Give another name with {option}.")
 
 
 def check_folder(folder: Path, files: Mapping[str, Kind]) -> None:
@@ -228,19 +228,18 @@ def _check_content(path: Path, kind: Kind, option: str, *, image: bool) -> None:
         )
 
 
-def _check_place(path: Path, option: str) -> None:
-    """See that the nearest folder that is there is one, and may be written to."""
+def check_place(path: Path, *, instead: str) -> None:
+    """Raise `StorageError` unless the nearest folder that is there is one, and may be written to.
+
+    `instead` says how another place is given: this one may be that of no option.
+    """
     for folder in Path(os.path.realpath(path)).parents:
         if not folder.exists():
             continue
         if not folder.is_dir():
-            raise StorageError(
-                f"{option} {path} can't be written: {folder} is a file and no folder. Give another name."
-            )
+            raise StorageError(f"{path} can't be written: {folder} is a file and no folder. {instead}")
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise StorageError(
-                f"{option} {path} can't be written: {folder} is not yours to write to. Give another name."
-            )
+            raise StorageError(f"{path} can't be written: {folder} is not yours to write to. {instead}")
         return
 
 

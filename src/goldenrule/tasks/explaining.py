@@ -39,7 +39,7 @@ from goldenrule.metrics import Predictions
 from goldenrule.models.graphs.compiled import serving_kind
 from goldenrule.runs.finished import check_run_first
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
-from goldenrule.storage.outputs import holds_others
+from goldenrule.storage.outputs import check_place, holds_others
 from goldenrule.tasks.reopened import Reopened, reopened
 
 SCHEMA_VERSION = 2
@@ -173,6 +173,7 @@ def check_free(folder: Path, question: dict[str, object]) -> None:
     """Raise `OptionError` where a folder holds something else than an answer to this very question."""
     if folder.is_file():
         raise OptionError(f"-o {folder} is a file; wanted a folder for {PAGE} and {NUMBERS}.")
+    check_place(folder / PAGE, instead="Give another folder with -o.")
     if holds_others(folder, (PAGE, NUMBERS)):
         raise OptionError(f"-o {folder} holds something else. Nothing was changed: give a new folder.")
     if (folder / NUMBERS).exists() or (folder / PAGE).exists():

@@ -46,7 +46,7 @@ from goldenrule.models.classifier import Classifier
 from goldenrule.runs.verified_files import IMAGES, RESULT, kept_predictions, run_images, run_result
 from goldenrule.storage.files import json_digest, read_json, write_atomic, write_json
 from goldenrule.storage.lock import check_no_links
-from goldenrule.storage.outputs import shown_path
+from goldenrule.storage.outputs import check_place, shown_path
 
 SCHEMA_VERSION = 2
 PAGE, NUMBERS, ROWS = "evaluation.html", "evaluation.json", "predictions.csv"
@@ -241,6 +241,7 @@ def _check_out(folder: Path, table: ImageTable, run: Path, asked: str) -> None:
     """Raise `OptionError` unless a folder is free, or holds the evaluation that is asked for."""
     if folder.is_file():
         raise OptionError(f"--out {folder} is a file; wanted a folder for {PAGE}, {NUMBERS} and {ROWS}.")
+    check_place(folder / PAGE, instead="Give another folder with --out.")
     if folder.resolve() in {table.root.resolve(), run.resolve()}:
         raise OptionError(f"--out {folder} holds the images, or the run. Give a folder of its own.")
     if folder.is_dir() and any(folder.iterdir()) and _source_of(folder) != asked:

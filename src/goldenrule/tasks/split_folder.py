@@ -71,6 +71,7 @@ from goldenrule.storage.files import (
     write_digested_json,
 )
 from goldenrule.storage.lock import HOLDER, LOCK, only_writer
+from goldenrule.storage.outputs import check_place
 from goldenrule.storage.unfinished import is_marked
 
 SCHEMA_VERSION = 2
@@ -143,6 +144,7 @@ def split_folder(
     about = _about(table, files, wish)
     if _is_there(folder):
         return _again(folder, about, threads, progress)
+    check_place(folder, instead="Give another new folder, as the second argument.")
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     with only_writer(unfinished):
         if _is_there(folder):  # another process was first
