@@ -30,7 +30,7 @@ def predictions(n, wrong, **fields):
         (
             share(1950, 2000),
             "out-of-fold",
-            "97.5 % of 2,000 held-out images are recognised (95 % interval 96.7–98.1 %)",
+            "97.5 % of 2,000 cross-validated images are recognised (95 % interval 96.7–98.1 %)",
         ),
         (share(0, 0), "test", "There is no labelled test image to measure the accuracy on"),
         (

@@ -13,7 +13,7 @@ from goldenrule.metrics import Estimate, Predictions, accuracy, value_and_interv
 from goldenrule.metrics.estimate import Basis, printed
 
 FEW_IMAGES = 100
-_KIND_OF_IMAGE = {"valid": "validation", "out-of-fold": "held-out"}
+_KIND_OF_IMAGE = {"valid": "validation", "out-of-fold": "cross-validated"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
