@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -64,6 +65,21 @@ def test_quiet_still_says_what_can_not_be_read_where_no_file_does(
     assert found.stdout == ""
     assert found.stderr.startswith("warning: 1 image can't be read: no prediction (broken.jpg: ")
     assert command("predict", fitted.folder, photo, "broken.jpg", "-q", "-o", "rows.csv").stderr == ""
+
+
+def test_the_exit_code_is_1_where_not_one_image_can_be_read(
+    command: Command, fitted: Any, small_photos: Path, tmp_path: Path
+) -> None:
+    photo = next((small_photos / "test" / "cats").iterdir())
+    for name in ("one.jpg", "two.jpg"):
+        (tmp_path / name).write_bytes(photo.read_bytes()[:50])
+    for name in ("predict", "explain"):
+        assert command(name, fitted.folder, "one.jpg", photo).returncode == 0
+        for none in (["one.jpg"], ["one.jpg", "two.jpg"]):
+            found = command(name, fitted.folder, *none, "--json", "numbers.json")
+            assert found.returncode == 1, found.stderr
+            assert "one.jpg" in found.stdout
+            assert json.loads((tmp_path / "numbers.json").read_text())["command"] == name
 
 
 def test_the_most_probable_classes_stand_in_order(command: Command, fitted: Any, small_photos: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldenrule.cli.options import Exclude, FinishedRun, Numbers, Threads, command, output, refuse
+from goldenrule.cli.options import NOTHING_READ, Ended, Exclude, FinishedRun, Numbers, Threads, command, output, refuse
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def explain(
     show_findings(files.findings, console)
     console.print(Text(f"Look:    {folder / PAGE}"), soft_wrap=True)
     console.print(Text(f"Numbers: {folder / NUMBERS}"), soft_wrap=True)
-    return folder / NUMBERS
+    read = not len(found) or any(one.status == "ok" for one in found.explanations)
+    return Ended(folder / NUMBERS, 0 if read else NOTHING_READ)
 
 
 def show(found: Explained, console: Console) -> None:

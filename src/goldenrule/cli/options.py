@@ -33,6 +33,8 @@ PLAIN: Mapping[str, type] = {"int": int, "float": float, "bool": bool, "Path": P
 
 WRITTEN = frozenset({"out", "json", "sort_into"})
 """Options that say where to write."""
+NOTHING_READ = 1
+"""The exit code where there were images to predict, and not one could be read."""
 Numbers = object
 """What a command returns for `--json`: a value, the JSON file that it has written, or a function that gives either."""
 

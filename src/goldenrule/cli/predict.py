@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
-from goldenrule.cli.options import Device, Exclude, Files, Numbers, Run, Threads, Verbose, command, output
+from goldenrule.cli.options import (
+    NOTHING_READ,
+    Device,
+    Ended,
+    Exclude,
+    Files,
+    Numbers,
+    Run,
+    Threads,
+    Verbose,
+    command,
+    output,
+)
 from goldenrule.cli.terminal import show_findings
 
 if TYPE_CHECKING:
@@ -121,7 +133,7 @@ def predict(
         _say_sorted(result.folders, console)
     if out:
         console.print(Text(f"Written: {out}"), soft_wrap=True)
-    return lambda: numbers(result)
+    return Ended(lambda: numbers(result), NOTHING_READ if result.images and unread == result.images else 0)
 
 
 def numbers(result: Predicted) -> Mapping[str, Any]:
