@@ -15,6 +15,7 @@ from goldenrule.features.cache import stored
 from goldenrule.models.backbone import backbone
 from goldenrule.tasks.auditing import audit_images
 from goldenrule.tasks.precompute import features_of
+from goldenrule.tasks.split_folder import split_folder
 
 
 @pytest.fixture
@@ -45,6 +46,8 @@ def test_what_the_description_misses_is_found_where_a_bank_has_activations(turne
     assert [(uris[pair.first], uris[pair.second]) for pair in after.pairs] == [("cats/0.jpg", "cats/turned.jpg"), again]
     (finding,) = [one for one in after.findings if one.code == "near-duplicate"]
     assert finding.sentence == "2 pairs of near duplicates are in one split"
+    split = split_folder(turned, turned.parent / "split")
+    assert split.together["near duplicates"] == len(after.pairs), "a split keeps together what an audit names"
 
 
 def test_an_audit_imports_no_network_library(turned: Path, cache: Path) -> None:

@@ -67,6 +67,20 @@ def near_duplicates(
     return widely_alike(table, new, threads=threads, progress=progress)
 
 
+def with_cached(
+    table: ImageTable, pairs: Sequence[NearDuplicate], *, threads: int = 4, progress: Progress | None = None
+) -> list[NearDuplicate]:
+    """Return the pairs, and those that features in a cache find beside them; the table has digests.
+
+    A fit finds those too: what has no network goes by a cache that a fit has left, and computes no features.
+    """
+    if (cache := best_cache(table.digests)) is None:
+        return list(pairs)
+    known = {(pair.first, pair.second) for pair in pairs}
+    more = near_duplicates(table, cache, known=known, threads=threads, progress=progress)
+    return sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
+
+
 def shortened(cache: FeatureCache, digests: Sequence[bytes], likened: Likened | None = None) -> Floats:
     """Return the features of these images as vectors (n, DIMENSIONS) of length 1, by one fixed random projection.
 

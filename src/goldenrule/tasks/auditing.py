@@ -15,8 +15,7 @@ from goldenrule.data.duplicates.near_duplicates import near_duplicates
 from goldenrule.data.scan import looked
 from goldenrule.data.sources.label_tables import from_source
 from goldenrule.data.table import ImageTable
-from goldenrule.features.similar_windows import best_cache
-from goldenrule.features.similar_windows import near_duplicates as near_by_activations
+from goldenrule.features.similar_windows import with_cached
 from goldenrule.storage.files import write_atomic, write_json
 from goldenrule.storage.outputs import Kind, check_folder, json_like, page, shown_path
 
@@ -51,10 +50,7 @@ def audit_images(
     looks = looked(table, threads=threads, progress=progress)
     pairs = near_duplicates(table, looks, threads=threads, progress=progress)
     images = table.with_digests([one.digest for one in looks])
-    if (cache := best_cache(images.digests)) is not None:
-        known = {(pair.first, pair.second) for pair in pairs}
-        more = near_by_activations(images, cache, known=known, threads=threads, progress=progress)
-        pairs = sorted([*pairs, *more], key=lambda pair: (pair.first, pair.second))
+    pairs = with_cached(images, pairs, threads=threads, progress=progress)
     found = audit(table, looks, pairs)
     if out is not None:
         write_audit(found, Path(out).expanduser())

@@ -62,6 +62,7 @@ from goldenrule.data.splits.splitting import Shares, with_split
 from goldenrule.data.splits.stretches import REST, kinds
 from goldenrule.data.table import ImageTable
 from goldenrule.data.units import duplicate_units, is_alike
+from goldenrule.features.similar_windows import with_cached
 from goldenrule.storage.files import (
     file_digest,
     in_shell,
@@ -124,7 +125,9 @@ def split_folder(
 
     Of each class `shares` of the images validate and test, drawn by the hash of (seed, content). A test split that
     the source has stays as it is; with `anew` all labelled images are dealt out again. Files that are no images are
-    copied too; hidden ones, those of systems and what `exclude` names are not. `link`: see `copy_all`.
+    copied too; hidden ones, those of systems and what `exclude` names are not. `link`: see `copy_all`. Where a cache
+    has features of the images, as after a fit, near duplicates are looked for among their neighbours too, as
+    `audit_images` does.
 
     Raises `OptionError` where nothing is left to split or the folders lie in each other, `RunMismatch` where
     `destination` holds something else, `SourceError` for files that can't be read.
@@ -201,7 +204,10 @@ def _plan(
         before = before.with_splits(
             [None if label else split for label, split in zip(labels, before.splits, strict=True)]
         )
-    pairs = near_pairs(before, looks, threads=threads, progress=progress) if wish.near_duplicates else []
+    pairs = []
+    if wish.near_duplicates:
+        pairs = near_pairs(before, looks, threads=threads, progress=progress)
+        pairs = with_cached(before, pairs, threads=threads, progress=progress)
     series = shown_series(before, looks, seed=wish.seed) if wish.group_by == "auto" else before
     grouped = with_alike(series, [(pair.first, pair.second) for pair in pairs])
     after = with_split(grouped, seed=wish.seed, shares=wish.shares)
