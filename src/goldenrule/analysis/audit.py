@@ -91,7 +91,7 @@ def audit(table: ImageTable, looks: Sequence[FileScan], pairs: Sequence[NearDupl
         *repeated(readable),
         *at_a_glance(images, looks, numberings=True),
         *levels_findings(images, looks, levels_found(images, looks), asked=False),
-        *how_much(images),
+        *how_much(readable),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -110,7 +110,7 @@ def at_a_glance(table: ImageTable, looks: Sequence[FileScan], *, numberings: boo
         yield from _series_in_two_splits(table)
     yield from alike_classes(table)
     yield from _shortcuts(table, looks)
-    yield from _sizes_of_classes(table)
+    yield from _sizes_of_classes(table.where(np.array([not scan.problem for scan in looks], dtype=bool)))
     yield from _rare_formats(readable)
     yield from _odd_files(readable)
 

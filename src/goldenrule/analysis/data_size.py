@@ -163,7 +163,8 @@ class DataSize:
             "hardly": "More images like these would hardly help",
             "unknown": "Whether more images like these would help is not clear",
         }[self.more_images]
-        near = f" Accuracy is within a point of what all of them give with {self.near}." if self.near else ""
+        point = "By the fitted curve, accuracy is within a point of what all of them give with"
+        near = f" {point} {self.near}." if self.near else ""
         return f"{says}: twice as many are forecast to {gained(twice.gain)}.{near}"
 
     def _by_the_rule(self) -> str:

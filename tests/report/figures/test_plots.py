@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from goldenrule.core.errors import OptionError
 from goldenrule.metrics import Predictions
+from goldenrule.report.figures.plot import plot
 from goldenrule.report.figures.plots import figure_svg
 from goldenrule.report.figures.reliability import reliability_figure
 from goldenrule.report.figures.search_figures import trials_figure
@@ -65,3 +67,11 @@ def test_figures_leave_pyplot_alone():
     before = "matplotlib.pyplot" in sys.modules
     figure_svg(trials_figure(LOSSES, default=0.3))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_predictions_without_labels_have_no_confusion_to_draw():
+    labelled = predictions(names(3))
+    unlabelled = Predictions.from_logits(labelled.logits[:, 0], labelled.classes)
+    with pytest.raises(OptionError, match="have no labels to be compared with"):
+        plot(unlabelled)
+    assert plot(labelled).axes

@@ -89,4 +89,9 @@ def _(value: ImageTable, *, each: int = COLUMNS, predictions: Predictions | None
 def _(value: Predictions) -> Figure:
     from goldenrule.report.figures.confusion_figure import confusion_figure
 
+    if len(value) and not len(value.scored):
+        raise OptionError(
+            "These predictions have no labels to be compared with: there is no confusion to draw. Wanted those of "
+            "labelled images, such as result.predictions['test'], or what gr.evaluate(run, images) returns."
+        )
     return confusion_figure(value)
