@@ -291,7 +291,7 @@ def test_the_whole_golden_rule_tells_its_steps(command: Command, small_photos: P
     assert "train loss" not in again.stderr, "a line for each stage, not for each epoch"
     stages = [line for line in again.stderr.splitlines() if line.startswith("  ") and " -> " in line]
     _, on_roots, *later = (one["name"] for one in result["candidates"])
-    assert on_roots == "linear head on square roots"
+    assert on_roots == "square-root head"
     assert [line.split(":")[0].strip() for line in stages] == later
     for line in stages:
         assert line.endswith(", selected") or " % of resamples where 90 % are needed" in line or "to matter" in line

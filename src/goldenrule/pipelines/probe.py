@@ -97,9 +97,9 @@ def head_name(kind: HeadKind) -> str:
     """Return what a head of this kind is called.
 
     >>> head_name("linear"), head_name("root")
-    ('linear head', 'linear head on square roots')
+    ('linear head', 'square-root head')
     """
-    return "linear head on square roots" if kind == "root" else f"{kind} head"
+    return "square-root head" if kind == "root" else f"{kind} head"
 
 
 def _is_selected(candidate: Candidate) -> bool:

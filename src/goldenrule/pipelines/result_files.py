@@ -111,6 +111,7 @@ def report_content(result: FitResult) -> ReportContent:
         ],
         penalty_path=[(float(l2), float(loss)) for l2, loss in facts.get("path", ())],
         penalty=float(facts.get("l2", 0.0)),
+        shrinkage=facts.get("shrinkage"),
         backbone={
             "name": spec.name,
             "parameters": spec.parameters,

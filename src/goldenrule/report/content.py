@@ -119,6 +119,7 @@ class ReportContent:
     - `labels`: suspected label errors by out-of-fold predictions, None where there are no such predictions.
     - `left_out`: sentences on steps that were left out, as little was expected of them.
     - `quick`: whether this was a quick fit, of the linear head alone, and more may be had from a whole one.
+    - `shrinkage`: that of the discriminant analysis which the head adds to a logistic regression; None without one.
     - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
     """
 
@@ -156,4 +157,5 @@ class ReportContent:
     labels: SuspectedLabelErrors | None = None
     growth: Growth | None = None
     quick: bool = False
+    shrinkage: float | None = None
     left_out: Sequence[str] = ()

@@ -64,3 +64,10 @@ def test_ticks_enclose_the_values_in_round_steps(one, other):
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9
     assert 2 <= len(ticks) <= 8
+
+
+def test_what_else_the_head_adds_is_said():
+    assert "discriminant analysis" not in penalty_curve(PATH, 1e-2).sentence
+    added = penalty_curve(PATH, 1e-2, shrinkage=0.35).sentence
+    assert added.endswith("its own loss stands at the candidates.")
+    assert "of a shrinkage of 0.35" in added

@@ -41,8 +41,12 @@ class Curve:
         return polyline([(point.x, point.y) for point in self.points])
 
 
-def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve | None:
+def penalty_curve(
+    path: Sequence[tuple[float, float]], chosen: float, *, shrinkage: float | None = None
+) -> Curve | None:
     """Return the drawing of (l2, log loss) over a logarithmic axis; None for fewer than two points.
+
+    `shrinkage` is that of a discriminant analysis which the head adds to what the losses are of, None without one.
 
     A penalty of 0 has no place on that axis and is left out, as is a loss that is not finite.
     """
@@ -70,7 +74,7 @@ def penalty_curve(path: Sequence[tuple[float, float]], chosen: float) -> Curve |
         ),
         x_ticks=tuple((axes.x(one), f"10{str(one).translate(_SUPERSCRIPTS)}") for one in exponents),
         y_ticks=tuple((axes.y(value), loss_text(value, decimals)) for value in values),
-        sentence=_sentence(pairs, chosen),
+        sentence=_sentence(pairs, chosen, shrinkage),
     )
 
 
@@ -110,7 +114,7 @@ def _decades(left: float, right: float) -> range:
     return range(first, last + 1, max(1, math.ceil((last - first + 1) / _MOST_TICKS)))
 
 
-def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
+def _sentence(pairs: Sequence[tuple[float, float]], chosen: float, shrinkage: float | None) -> str:
     first, last = pairs[0][0], pairs[-1][0]
     best, lowest = min(pairs, key=lambda pair: pair[1])
     tried = say(
@@ -134,8 +138,9 @@ def _sentence(pairs: Sequence[tuple[float, float]], chosen: float) -> str:
             best=penalty_text(best),
         )
     if _same(chosen, first) or _same(chosen, last):
-        end = say("penalty.end-of-range")
-        return f"{tried} {said} {end}"
+        said += f" {say('penalty.end-of-range')}"
+    if shrinkage is not None:
+        said += f" {say('penalty.added', shrinkage=f'{shrinkage:g}')}"
     return f"{tried} {said}"
 
 

@@ -202,7 +202,7 @@ def _choices(content: ReportContent) -> dict[str, Any]:
     order = {"error": 0, "warning": 1, "note": 2}
     penalty = {"penalty (l2)": penalty_text(content.penalty)} if content.penalty_path else {}
     return {
-        "curve": penalty_curve(content.penalty_path, content.penalty),
+        "curve": penalty_curve(content.penalty_path, content.penalty, shrinkage=content.shrinkage),
         "candidates": tables.candidate_scores(content.candidates),
         "backbones": tables.candidate_scores(content.backbones),
         "findings": sorted(content.findings, key=lambda finding: order[finding.severity]),
