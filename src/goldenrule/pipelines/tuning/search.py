@@ -56,10 +56,11 @@ def search(
     """Try settings of head, optimizer, rate, decay, batch size, epochs, loss, mixup, views and augmentation.
 
     Each trial is evaluated by its log loss on validation; the test split is never evaluated, and where the folder has a
-    valid and a test split its files are not even read. The first trial is the head of `fit --quick`. `trials` are those
-    on cached rows; with `live` a fifth as many train late layers or the whole network. Written to `out`, by default
-    `runs/NAME-tune`: the same call goes on where a killed one stopped, and does no more than what is left.
-    With `minutes` no trial is begun that would probably end later. Raises a `GoldenRuleError` for what can be mended.
+    valid and a test split its files are not even read. The first trial is the plain linear head of
+    `fit --quick --head linear`. `trials` are those on cached rows; with `live` a fifth as many train late layers or the
+    whole network. Written to `out`, by default `runs/NAME-tune`: the same call goes on where a killed one stopped, and
+    does no more than what is left. With `minutes` no trial is begun that would probably end later. Raises a
+    `GoldenRuleError` for what can be mended.
     """
     if not 1 <= trials <= 100_000:
         raise OptionError(f"--trials {trials}: wanted how many settings are tried in all, at least 1.")

@@ -52,7 +52,7 @@ class Trials:
 
     @cached_property
     def default(self) -> LinearHeads:
-        """The head that `goldenrule fit --quick` would give: what a search has to beat."""
+        """The plain linear head, that of `goldenrule fit --quick --head linear`: what a search has to beat."""
         return linear_heads_of(self.context, self.features)
 
     @property
