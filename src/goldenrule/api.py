@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from goldenrule.core.errors import InputError, OptionError, nearest, system_errors
 from goldenrule.core.progress import bars_if_seen
 from goldenrule.pipelines.comparison.entries import DEFAULT_MODELS
-from goldenrule.runs.finished import check_run_first
 from goldenrule.runs.image_source import ImageSource, is_table_file
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TYPES, TrainingOptions
@@ -213,6 +212,7 @@ def evaluate(
     """
     from goldenrule.data.classes import renaming_of
     from goldenrule.models.classifier import Classifier
+    from goldenrule.runs.finished import check_run_first
     from goldenrule.tasks.foreign import evaluate as evaluated
 
     if isinstance(source, Classifier):

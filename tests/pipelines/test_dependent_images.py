@@ -236,7 +236,9 @@ def test_a_given_part_with_numbers_of_its_own_is_not_taken_for_neighbours(comman
 
 def test_in_a_narrow_terminal_no_number_and_no_word_of_the_table_is_cut(command: Command, tmp_path: Path) -> None:
     root = films(tmp_path / "set", names=numbered)
-    done = command("fit", root, "--quick", "--views", "0", "--out", "run", "-v", env={"COLUMNS": "80"})
+    done = command(
+        "fit", root, "--quick", "--views", "0", "--out", "run", "--head", "linear", "-v", env={"COLUMNS": "80"}
+    )
     table = done.stdout.partition("linear head")[2].partition("Prediction sets")[0]
     assert "(effective n)" in table
     assert "out-of-fold" in table

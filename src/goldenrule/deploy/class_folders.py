@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goldenrule.core.errors import FormatError, OptionError, StorageError
+from goldenrule.core.errors import FormatError, OptionError, StorageError, is_installed
 from goldenrule.metrics.predictions_csv import OUT, UNSURE
-from goldenrule.runs.verified_files import IMAGES, is_run, run_images, was_written
 from goldenrule.storage.files import make_folder, storage_errors
 from goldenrule.storage.unfinished import remove_leftovers, unfinished_file
 
@@ -134,8 +133,10 @@ class ClassFolders:
 
 def learned_from(classifier: Classifier) -> ImageTable | None:
     """Return the images of the run that a classifier lies in; None where nothing is known of them."""
-    if classifier.folder is None:
+    if classifier.folder is None or not is_installed("pyarrow"):  # in an install for prediction alone no fit follows
         return None
+    from goldenrule.runs.verified_files import IMAGES, is_run, run_images, was_written
+
     run = classifier.folder.resolve().parent
     with contextlib.suppress(FormatError, StorageError):  # a damaged run is told by who needs it
         if is_run(run) and was_written(run, IMAGES):

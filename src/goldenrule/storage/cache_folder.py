@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from goldenrule.storage.files import atomic_folder, read_digested_json, write_digested_json
+from goldenrule.storage.files import atomic_folder, read_digested_json, tell_elsewhere, write_digested_json
 from goldenrule.storage.unfinished import MARK, leftovers, remove_leftovers, size_of
 
 VARIABLE = "GOLDENRULE_CACHE"
@@ -47,6 +47,14 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("goldenrule"))
+
+
+def _elsewhere(path: Path) -> str:
+    inside = path.resolve().is_relative_to(cache_folder().resolve())
+    return f" for the cache of features: the environment variable {VARIABLE} names it" if inside else ""
+
+
+tell_elsewhere(_elsewhere)
 
 
 def write_cached(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,19 @@ def storage_errors(path: Path) -> Iterator[None]:
                 raise StorageError(f"{path} can't be written: {of_system(error, named=False)}") from error
 
 
+_ELSEWHERE: list[Callable[[Path], str]] = []
+"""What says how another place than that of a path is named, or ""; of the cache, told by its own file."""
+
+
+def tell_elsewhere(how: Callable[[Path], str]) -> None:
+    """Let errors ask this how another place than that of a path is named; it returns "" for what it does not know."""
+    _ELSEWHERE.append(how)
+
+
 def _elsewhere(path: Path) -> str:
     """Return how another place than this is named: the cache's by its variable, most others by an option."""
-    from goldenrule.storage.cache_folder import VARIABLE, cache_folder
-
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-        if path.resolve().is_relative_to(cache_folder().resolve()):
-            return f" for the cache of features: the environment variable {VARIABLE} names it"
+        return next((said for how in _ELSEWHERE if (said := how(path))), ", such as with --out")
     return ", such as with --out"
 
 
