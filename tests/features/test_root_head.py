@@ -68,6 +68,18 @@ def test_the_blocks_that_rows_are_read_in_make_no_difference(monkeypatch: pytest
     np.testing.assert_allclose(fit_root(rows).fold_logits, whole.fold_logits, atol=1e-3)
 
 
+def test_of_many_rows_some_choose_and_all_have_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, rows = rows_of(900, 12, 4)
+    whole = fit_root(rows)
+    monkeypatch.setattr(root_head, "MOST_CHOOSING", 300)
+    found = fit_root(rows)
+    assert found.fold_logits.shape == whole.fold_logits.shape
+    assert not np.array_equal(found.fold_logits, whole.fold_logits), "fewer have chosen"
+    assert losses(found.fold_logits, rows.targets).mean() == pytest.approx(
+        losses(whole.fold_logits, rows.targets).mean(), rel=0.05
+    )
+
+
 def test_a_row_that_counts_twice_is_as_two_rows() -> None:
     roots, rows = rows_of(*TALL)
     twice = np.arange(len(rows)) < 40

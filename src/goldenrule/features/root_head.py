@@ -9,7 +9,8 @@ is, are the two numbers with the lowest out-of-fold log loss ("stacking": Wolper
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,13 +30,15 @@ Integers = npt.NDArray[np.int64]
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 0.9, 0.95)
 """Shares of the identity in the covariance, of which the best is taken."""
 MOST_AXES = 2048
-"""Features, or rows where these are fewer, above which discriminant analysis takes minutes and is left out."""
+"""Features, or rows where these are fewer, above which discriminant analysis is left out: it takes their cube."""
+MOST_CHOOSING = 20_000
+"""So many rows, evenly spread, choose shrinkage and shares: logits of all shrinkages are kept of no more (law 12)."""
 MOST_STEPS, SMALL_STEP = 50, 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RootFit:
-    """A head with what was chosen on the way.
+    """A head with what was selected on the way.
 
     `fold_logits` (n, classes) are those of the scored rows, each by the head of the folds it is not in. `shares` are
     those of the logistic regression and of the discriminant analysis, `shrinkage` that of the latter, None without it.
@@ -59,7 +62,7 @@ def fit_root(rows: Rows, *, near: float | None = None, progress: Progress | None
     if rows.targets.ndim == 1 and min(len(rows), rows.features) <= MOST_AXES:
         with one_blas_thread():  # several threads get in each other's way in so small matrices
             discriminants = _Discriminants(rooted)
-            fold_logits, shares, best = _stacked(rows, fold_logits, discriminants.fold_logits())
+            fold_logits, shares, best = _stacked(rows, fold_logits, discriminants)
             of_weight, of_bias = discriminants.head(best)
         shrinkage = SHRINKAGES[best]
         weight, bias = shares[0] * weight + shares[1] * of_weight, shares[0] * bias + shares[1] * of_bias
@@ -107,20 +110,26 @@ class _Discriminants:
                 self._sums[fold] += of_class.T @ values[mine]
                 self._squares[fold] += (values[mine] * weights[mine, np.newaxis]).T @ values[mine]
 
-    def fold_logits(self) -> Doubles:
-        """Return the logits (shrinkages, scored rows, classes) by the folds that a row is not in; of no fold: zero."""
-        found = np.zeros((len(SHRINKAGES), self._rows.scored, self._rows.classes))
-        parts = [self._solved(fold) for fold in range(self._folds)]
+    @functools.cached_property
+    def _without_each(self) -> list[_Solved]:
+        return [self._solved(fold) for fold in range(self._folds)]
+
+    def fold_logits(self, shrinkages: Sequence[float] = SHRINKAGES, *, every: int = 1) -> Doubles:
+        """Return the logits (shrinkages, rows, classes) by the folds that a row is not in; of no fold: zero.
+
+        The rows are every so manieth of the scored ones.
+        """
+        found = np.zeros((len(shrinkages), -(-self._rows.scored // every), self._rows.classes))
         for (start, stop), values in self._blocks(self._rows.scored):
-            folds = self._rows.folds[start:stop]
-            for fold, solved in enumerate(parts):
-                mine = np.flatnonzero(folds == fold)
+            folds, asked = self._rows.folds[start:stop], np.arange(start, stop) % every == 0
+            for fold, solved in enumerate(self._without_each):
+                mine = np.flatnonzero((folds == fold) & asked)
                 turned = values[mine] @ solved.axes
-                for number, shrinkage in enumerate(SHRINKAGES):
+                for number, shrinkage in enumerate(shrinkages):
                     means = solved.means / solved.spread(shrinkage)
                     logits = turned @ means.T + solved.biases(shrinkage)
                     lowest = logits[:, solved.present].min(axis=1, keepdims=True) - 1
-                    found[number, start + mine] = np.where(solved.present, logits, lowest)
+                    found[number, (start + mine) // every] = np.where(solved.present, logits, lowest)
         return found
 
     def head(self, number: int) -> tuple[Doubles, Doubles]:
@@ -194,29 +203,30 @@ class _Solved:
         return np.asarray(self.priors - 0.5 * (self.means**2 / self.spread(shrinkage)).sum(axis=1))
 
 
-def _stacked(rows: Rows, logistic: Floats, discriminant: Doubles) -> tuple[Floats, tuple[float, float], int]:
+def _stacked(rows: Rows, logistic: Floats, discriminants: _Discriminants) -> tuple[Floats, tuple[float, float], int]:
     """Return the out-of-fold logits of the sum, the shares of both, and which shrinkage is best.
 
     The logits of a fold are summed with the shares that are best for the other folds, so that they stay honest.
     """
-    scored = slice(0, rows.scored)
+    every = -(-rows.scored // MOST_CHOOSING)
+    some = slice(0, rows.scored, every)
     learned = learned_classes(rows.targets)
-    folds, weights = rows.folds[scored], rows.weights[scored]
-    targets = np.searchsorted(learned, rows.targets[scored])
-    evaluated = folds >= 0
+    choosing, weights = rows.folds[some], rows.weights[some]
+    targets = np.searchsorted(learned, rows.targets[some])
+    evaluated, of_each = choosing >= 0, discriminants.fold_logits(every=every)
 
     def shares(number: int, which: npt.NDArray[np.bool_]) -> tuple[Doubles, float]:
-        both = np.stack([logistic[which].astype(np.float64), discriminant[number][which]])[:, :, learned]
+        both = np.stack([logistic[some][which].astype(np.float64), of_each[number][which]])[:, :, learned]
         return _best_shares(both, targets[which], weights[which].astype(np.float64))
 
-    fits = [shares(number, evaluated) for number in range(len(discriminant))]
+    fits = [shares(number, evaluated) for number in range(len(of_each))]
     best = min(range(len(fits)), key=lambda number: fits[number][1])
-    found = logistic.copy()
+    discriminant = of_each[best] if every == 1 else discriminants.fold_logits(SHRINKAGES[best : best + 1])[0]
+    found, folds = logistic.copy(), rows.folds[: rows.scored]
     for fold in range(int(folds.max()) + 1):
-        mine = folds == fold
-        others = evaluated & ~mine
+        mine, others = folds == fold, evaluated & (choosing != fold)
         first, second = shares(best, others)[0] if others.any() else fits[best][0]
-        found[mine] = first * logistic[mine] + second * discriminant[best][mine]
+        found[mine] = first * logistic[mine] + second * discriminant[mine]
     absent = np.setdiff1d(np.arange(rows.classes), learned)
     found[:, absent] = found[:, learned].min(axis=1, keepdims=True) + ABSENT_LOGIT
     first, second = fits[best][0]

@@ -33,7 +33,7 @@ from goldenrule.training.plan import DEFAULT_VIEWS
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearHeads:
-    """The linear heads, the chosen one, the plain features of all images, and how many views the cache has.
+    """The linear heads, the selected one, the plain features of all images, and how many views the cache has.
 
     `begins` is the one that a network is trained from: of the kind that was asked for, never on square roots by itself.
     """
