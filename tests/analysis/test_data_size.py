@@ -81,7 +81,9 @@ def test_a_steep_curve_says_that_more_images_would_clearly_help_and_the_rule_agr
     assert not data_size.disagree
     measured, rule = data_size.sentences
     assert measured.startswith("More images like these would clearly help: twice as many are forecast to gain ")
-    assert rule.startswith("The rule of thumb agrees: up to 1,000 per class for transfer learning (there are 200)")
+    assert rule.startswith(
+        "The rule of thumb agrees: up to 1,000 per class for transfer learning (the middle class has 200)"
+    )
 
 
 def test_a_flat_curve_says_that_they_would_hardly_help_and_the_rule_disagrees() -> None:
@@ -96,7 +98,7 @@ def test_above_the_rules_bound_it_is_the_other_way_round() -> None:
     assert advice(0.0, 0.20, each=2000).disagree
     flat = advice(0.03, 0.0005, each=2000)
     assert not flat.disagree
-    assert "2,000 per class are more than transfer learning wants, and suit fine-tuning" in flat.sentences[1]
+    assert "2,000 in the middle class are more than transfer learning wants, and suit fine-tuning" in flat.sentences[1]
 
 
 def test_what_can_not_be_told_is_no_disagreement() -> None:
@@ -165,7 +167,7 @@ def test_the_audit_tells_the_rule_by_the_counts_and_where_it_is_measured() -> No
     (finding,) = how_much(table(30, 1200, 1100))
     assert (finding.severity, finding.code) == ("note", "how-much")
     assert finding.sentence == (
-        "1,100 images per class (median of 3; the smallest has 30, the largest 1,200) to learn from: "
+        "1,100 images in the middle class (of 3; the smallest has 30, the largest 1,200) to learn from: "
         "by the rule of thumb, enough for fine-tuning"
     )
     assert "transfer learning up to 1,000; fine-tuning 1,000-5,000; training from scratch from 5,000" in finding.advice

@@ -147,6 +147,18 @@ def test_the_plan_says_what_the_minutes_are_too_short_for(
     assert f"Within {float(minutes):g} minutes there {'would ' * ('no time' in said)}{said}" in found.stdout
 
 
+def test_the_plan_refuses_the_folders_that_the_fit_refuses(
+    command: Command, small_photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    planned = command("fit", small_photos, "--plan", "--out", "mine")
+    fitted = command("fit", small_photos, "--quick", "--out", "mine")
+    assert planned.returncode == fitted.returncode == 2
+    assert "mine holds something else (thesis.txt)" in planned.stderr
+    assert "mine holds something else (thesis.txt)" in fitted.stderr
+
+
 def test_the_plan_says_what_a_run_has_of_it_already(command: Command, small_photos: Path) -> None:
     def plan(*options: str) -> str:
         found = command("fit", small_photos, "--views", "0", "--plan", *options)

@@ -48,7 +48,18 @@ def test_a_fit_that_was_stopped_while_it_trained_is_told_from_a_quick_fit(comman
     about = json.loads((runs / "photos" / "run.json").read_text())
     write_recorded_json(runs / "photos", "run.json", about | {"quick": False})
     command("runs", "--json", "list.json")
-    assert json.loads((runs.parent / "list.json").read_text())["runs"][0]["kind"] == "quick fit, training stopped"
+    assert json.loads((runs.parent / "list.json").read_text())["runs"][0]["kind"] == "quick fit, training begun"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_names_and_numbers_are_there_however_narrow_the_terminal(command: Command, runs: Path, columns: int) -> None:
+    shown = command("runs", env={"COLUMNS": str(columns)}).stdout
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "photos" in shown
+    assert "MB" in shown
+    if columns >= 80:
+        assert " photos " in shown
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", shown), "day and time stand on one line"
 
 
 def test_a_folder_without_runs_says_so_and_no_folder_is_an_error(command: Command, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Reviewing:
     @property
     def client(self) -> httpx.Client:
         at, _, token = self.address.partition("#")
-        return httpx.Client(base_url=at, headers={"authorization": f"Bearer {token}"}, timeout=60)
+        return httpx.Client(base_url=at, headers={"authorization": f"Bearer {token}"}, timeout=60, verify=False)
 
     def stopped(self) -> str:
         self.process.send_signal(signal.SIGINT)

@@ -81,7 +81,7 @@ class ClassSizes:
         """Return the sizes of classes, of which there is at least one.
 
         >>> print(ClassSizes.of([80, 168, 1200]))
-        168 images per class (median of 3; the smallest has 80, the largest 1,200)
+        168 images in the middle class (of 3; the smallest has 80, the largest 1,200)
         """
         numbers = list(counts)
         return cls(classes=len(numbers), smallest=min(numbers), median=float(np.median(numbers)), largest=max(numbers))
@@ -171,10 +171,10 @@ class DataSize:
         rule, there = self.sizes.rule, f"{self.sizes.median:,.0f}"
         if rule is RULES[0]:
             verb = {"clearly": "agrees", "hardly": "disagrees", "unknown": "would go on"}[self.more_images]
-            said = f"up to {TRANSFER_MOST:,} per class for transfer learning (there are {there})"
+            said = f"up to {TRANSFER_MOST:,} per class for transfer learning (the middle class has {there})"
         else:
             verb = {"clearly": "disagrees", "hardly": "agrees", "unknown": "would not"}[self.more_images]
-            said = f"{there} per class are more than transfer learning wants, and suit {rule.way}"
+            said = f"{there} in the middle class are more than transfer learning wants, and suit {rule.way}"
         return f"The rule of thumb {verb}: {said}. It has seen none of these images: go by what was measured."
 
 

@@ -148,13 +148,14 @@ def show(result: FitResult, console: Console | None = None, *, verbose: bool = F
     `whole` is the command of the whole fit that goes on from a quick one.
     """
     from goldenrule.cli.fit_summary import summary
+    from goldenrule.cli.terminal import show_wrapped
     from goldenrule.core.console import Console
 
     console = console or Console()
     if verbose:
         show_details(result, console)
     for line in summary(result, whole):
-        console.print(line, soft_wrap=True)  # a path that is broken can't be copied
+        show_wrapped(line, console)
 
 
 def show_details(result: FitResult, console: Console) -> None:
@@ -281,20 +282,22 @@ def show_plan(source: Path | ImageTable, options: FitOptions, out: Path | None) 
     from goldenrule.core.console import Console, Text
     from goldenrule.core.memory import readable_bytes
     from goldenrule.core.progress import Bars
+    from goldenrule.report.sentences import rough_duration
+    from goldenrule.storage.files import in_shell
     from goldenrule.tasks.fit_plan import plan_for
 
     plan = plan_for(source, options, out=out, progress=Bars())
     name = source if isinstance(source, Path) else source.root
-    table = Table(title=f"What goldenrule fit {name} would do", title_justify="left")
+    table = Table(title=f"What goldenrule fit {in_shell(name)} would do", title_justify="left")
     table.add_column("step")
     table.add_column("about", justify="right")
     table.add_column("kept on disk", justify="right")
     table.add_column("when")
     for step in plan.steps:
         size = f"{step.stored_bytes / 1e9:.3f} GB" if step.stored_bytes else ""
-        table.add_row(step.name, readable_seconds(step.seconds), size, step.condition)
+        table.add_row(step.name, rough_duration(step.seconds), size, step.condition)
     table.add_section()
-    table.add_row("in all, at most", readable_seconds(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
+    table.add_row("in all, at most", rough_duration(plan.seconds), f"{plan.stored_bytes / 1e9:.3f} GB", "")
     console = Console()
     console.print(table)
     if options.minutes is not None:
@@ -325,6 +328,8 @@ def attempts_table(attempts: Sequence[Expectation]) -> Table:
     """Return what is tried after the linear head, and what is expected of it, the most per second first."""
     from rich.table import Table
 
+    from goldenrule.report.sentences import rough_duration
+
     table = Table(
         title="Expected by runs on other photo sets, not of these images (95 % interval)", title_justify="left"
     )
@@ -332,14 +337,5 @@ def attempts_table(attempts: Sequence[Expectation]) -> Table:
     table.add_column("about", justify="right")
     table.add_column("takes away of the log loss")
     for one in sorted(attempts, key=lambda one: -(one.share or 0.0) / max(one.seconds, 1.0)):
-        table.add_row(one.name, readable_seconds(one.seconds), one.expected)
+        table.add_row(one.name, rough_duration(one.seconds), one.expected)
     return table
-
-
-def readable_seconds(seconds: float) -> str:
-    """Return a duration for people, in seconds or minutes.
-
-    >>> readable_seconds(8.2), readable_seconds(150)
-    ('8 s', '2.5 min')
-    """
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

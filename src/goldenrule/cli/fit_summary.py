@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from goldenrule.core.console import Text
@@ -17,14 +16,34 @@ if TYPE_CHECKING:
 SPLIT_NAMES = {"test": "test", "valid": "validation", "out-of-fold": "cross-validated"}
 STYLES = {"error": "bold red", "warning": "yellow"}
 MOST_NOTES, MOST_NAMES = 2, 2
-LONGEST_NOTE, LONGEST_NAME, SHORT_NAME = 90, 80, 30
+ABOUT_FILES = (
+    "archive-others",
+    "classes-renamed",
+    "excluded",
+    "excluded-classes",
+    "folders-ignored",
+    "inner-folders",
+    "not-images",
+    "rare-format",
+    "splits-by-name",
+    "system-classes",
+    "system-files",
+)
+"""Codes of the notes that say how files were read: what bears on the numbers comes before them."""
+LONGEST_NOTE, LONGEST_NAME, SHORT_NAME = 100, 80, 30
 """Characters."""
+SCREEN = 80
+"""Characters of a narrow terminal."""
+INDENT = " " * len("  Better?  ")
+CLAUSES = (": ", "; ", " (")
+"""What may follow a clause that says something alone."""
 
 
 def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
     """Yield the lines: what was fitted, the numbers of each split, warnings, the model, and what to do next.
 
     What puts the numbers in doubt comes before them. `whole` is the command of the whole fit that goes on from here.
+    Lines with something to copy are `no_wrap`.
     """
     from goldenrule.data.sources.origin import counted
     from goldenrule.report.sentences import duration
@@ -46,11 +65,14 @@ def summary(result: FitResult, whole: str = "") -> Iterator[Text]:
         if finding.severity != "note" and not finding.leads:
             yield Text(f"  {finding.severity}: {_named(finding)}", style=STYLES.get(finding.severity, ""))
     yield Text(f"  Model    {_model(result)}")
-    notes = [finding for finding in result.findings if finding.severity == "note" and not finding.leads]
+    notes = sorted(
+        (finding for finding in result.findings if finding.severity == "note" and not finding.leads),
+        key=lambda note: note.code in ABOUT_FILES,
+    )
     if notes:
         yield Text(f"  Check    {_noted(notes)}")
     more = f"{plural(len(notes), 'note')}, calibration, timings" if notes else "calibration, timings"
-    yield Text(f"  Report   {result.report}   ({more})")
+    yield Text(f"  Report   {result.report}   ({more})", no_wrap=True)
     yield from _next(result, whole)
 
 
@@ -111,50 +133,68 @@ def _named(finding: Finding, *, longest: int = LONGEST_NAME) -> str:
 
 
 def _noted(notes: list[Finding]) -> str:
-    """Return the first notes, cut where they are long: all of them stands in the report."""
-    said = "; ".join(
-        shorten(_named(one, longest=SHORT_NAME), LONGEST_NOTE, placeholder=" ...") for one in notes[:MOST_NOTES]
-    )
+    """Return the first notes, as much of each as has room: all of them stands in the report."""
+    said = "; ".join(first_clauses(_named(one, longest=SHORT_NAME), LONGEST_NOTE) for one in notes[:MOST_NOTES])
     return said + (f"; and {len(notes) - MOST_NOTES} more" if len(notes) > MOST_NOTES else "")
+
+
+def first_clauses(sentence: str, longest: int) -> str:
+    """Return a sentence up to the last clause that ends within `longest` characters; never a part of a clause.
+
+    >>> first_clauses("2 images lie in folders inside class folders: they have those classes (cat/a, cat/b)", 60)
+    '2 images lie in folders inside class folders'
+    >>> first_clauses("1 folder is empty", 60)
+    '1 folder is empty'
+    """
+    if len(sentence) <= longest:
+        return sentence
+    end = max(sentence.rfind(stop, 1, longest + 1) for stop in CLAUSES)
+    return sentence[:end] if end > 0 else sentence
 
 
 def _next(result: FitResult, whole: str) -> Iterator[Text]:
     from goldenrule.pipelines.result_files import next_steps
 
-    yield Text(f"  Predict  {next_steps(result)[0]}")
+    yield Text(f"  Predict  {next_steps(result)[0]}", no_wrap=True)
     for one in result.expectations:
         if not one.tried:
             yield Text(f"  Left out {one.sentence}, or with --all-steps")
     if whole and result.left_out:
-        yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
+        yield from _better(whole, _live_seconds(result))
     elif whole and result.options.quick:
         yield from _after_quick(result, whole)
 
 
+def _better(command: str, why: str) -> Iterator[Text]:
+    """Yield a command, and what it costs and may give, beside it where there is room."""
+    line = f"  Better?  {command}     {why}"
+    lines = [line] if len(line) <= SCREEN else [f"  Better?  {command}", f"{INDENT}{why}"]
+    yield from (Text(one, no_wrap=True) for one in lines)
+
+
 def _after_quick(result: FitResult, whole: str) -> Iterator[Text]:
     """Yield what a whole fit would add, as far as measured runs let expect it."""
-    from goldenrule.report.sentences import duration
+    from goldenrule.report.sentences import rough_duration
     from goldenrule.storage.files import in_shell
 
     if not result.ahead:
-        yield Text(f"  Better?  {whole}     {_live_seconds(result)}")
+        yield from _better(whole, _live_seconds(result))
     elif worth := [one for one in result.ahead if one.tried]:
-        known = [one.gain for one in worth if one.gain is not None]
-        loss = result.ahead[0].loss
-        lower = f", cross-validated log loss {loss:.2g} expected to fall by {sum(known):.1g}"
-        expected = lower if len(known) == len(worth) else ""
-        took = duration(sum(one.seconds for one in worth))
-        yield Text(f"  Better?  {whole}     about {took} more{expected}")
+        loss, fall = result.expected_of_whole_fit or (0.0, 0.0)
+        expected = f"; cross-validated log loss {loss:.2g}, expected to fall by {fall:.1g}" if fall else ""
+        took = rough_duration(sum(one.seconds for one in worth))
+        yield from _better(whole, f"about {took} more{expected}")
     else:
         run = in_shell(result.folder)
-        yield Text(f"  Better?  No further step is expected to help. More images? goldenrule learning-curve {run}")
+        yield Text("  Better?  No further step is expected to help. More images?")
+        yield Text(f"{INDENT}goldenrule learning-curve {run}", no_wrap=True)
 
 
 def _live_seconds(result: FitResult) -> str:
     """Return how long the live steps would take, as far as is known here."""
     from goldenrule.metrics.selection_rules import domain_shift
     from goldenrule.pipelines.planning import live_plan_for
-    from goldenrule.report.sentences import duration
+    from goldenrule.report.sentences import rough_duration
     from goldenrule.training.plan import LiveStep
 
     chosen = result.candidate
@@ -164,4 +204,4 @@ def _live_seconds(result: FitResult) -> str:
     beside = sum(
         one.seconds for one in result.ahead if one.attempt == LiveStep.SIDE_BY_SIDE and one.attempt in left_out
     )
-    return f"about {duration(beside + plan.seconds_of(left_out))} more"
+    return f"about {rough_duration(beside + plan.seconds_of(left_out))} more"

@@ -118,13 +118,14 @@ def show(section: Section, console: Console) -> None:
     from goldenrule.core.console import Text
 
     if section.cards:
-        others = any(card.other for card in section.cards)
         table = Table(title=section.title, title_justify="left")
-        for name in ("image", "split", "label", *(["rather"] if others else []), "probability"):
+        for name in ("image", "split", "label", "rather", ""):
             table.add_column(name, overflow="fold")
         for card in section.cards[:SHOWN]:
-            other = [Text(card.other)] if others else []
-            table.add_row(Text(card.uri), card.split, Text(card.label), *other, Text(card.note))
+            label, other = card.shares or ("", "")
+            standing = "\n".join(filter(None, (card.standing, card.note)))
+            cells = (f"{card.label} {label}", f"{card.other} {other}", standing)
+            table.add_row(*(Text(cell, lines=True) for cell in (card.uri, card.split, *cells)))
         console.print(table)
         if len(section.cards) > SHOWN:
             console.print(f"... and {len(section.cards) - SHOWN:,} more on the page", highlight=False)

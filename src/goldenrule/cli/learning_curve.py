@@ -46,21 +46,21 @@ def learning_curve(
         target = DEFAULT_TARGET
     done = learning_curve_of(run, target=target, metric=metric, threads=threads, progress=Bars())  # type: ignore[arg-type]
     curve, console = done.curve, Console()
-    table = Table("images per class", "images", f"{metric.replace('_', ' ')} (95 %)", "")
+    table = Table("images", "per class (mean)", f"{metric.replace('_', ' ')} (95 %)", "")
     for point in curve.points:
         table.add_row(
-            _count(point.images_per_class), f"{point.images:,}", value_and_interval(point.estimate), "measured"
+            f"{point.images:,}", _count(point.images_per_class), value_and_interval(point.estimate), "measured"
         )
     for number in curve.multiples():
         there = ": all there are" if number == curve.images_per_class else ""
-        cells = (_count(number), f"{number * curve.classes:,.0f}", value_and_interval(curve.forecast(number)))
+        cells = (f"{number * curve.classes:,.0f}", _count(number), value_and_interval(curve.forecast(number)))
         table.add_row(*cells, f"forecast{there}", style="dim")
     console.print(table)
     evaluated = curve.points[-1].estimate.n
     console.print(
         Text(
             f"Linear heads on plain features, each evaluated on images it has not seen: {evaluated:,} at every size. "
-            "Images per class are all images / classes. What is trained after the head may be better."
+            "What is trained after the head may be better."
         )
     )
     if done.sentence:
@@ -77,15 +77,13 @@ def _enough(done: CurveOfRun) -> Table:
     from rich import box
     from rich.table import Table
 
-    from goldenrule.analysis.data_size import RULES, TIMES
+    from goldenrule.analysis.data_size import RULES
     from goldenrule.metrics import value_and_interval
 
     data_size = done.advice
     table = Table(
         title=f"How much is enough? There are {data_size.sizes}.",
         title_justify="left",
-        caption="The first accuracy is measured, those for more images are forecast.",
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -93,18 +91,12 @@ def _enough(done: CurveOfRun) -> Table:
     )
     table.add_column("way to train", no_wrap=True)
     table.add_column("rule of thumb", no_wrap=True)
-    table.add_column("per class", justify="right", no_wrap=True)
-    table.add_column(f"{data_size.metric.replace('_', ' ')} (95 %)")
+    table.add_column(f"{data_size.metric.replace('_', ' ')} here (95 %)")
     for rule in RULES:
         said = (rule.way, f"{rule.wants}: {rule.says(data_size.sizes.median)}")
-        if rule is not RULES[0]:
-            table.add_row(*said, "", _tried(done, rule.way))
-            continue
-        table.add_row(*said, _count(data_size.now.images_per_class), value_and_interval(data_size.now.estimate))
-        for ahead in data_size.ahead:
-            times = f"{ahead.times:g} times as many" if ahead.times in TIMES else "as the rule wants"
-            per_class = _count(ahead.images_per_class)
-            table.add_row("", f"  {times}", per_class, value_and_interval(ahead.forecast), style="dim")
+        now = data_size.now
+        measured = f"{value_and_interval(now.estimate)} with {_count(now.images_per_class)} per class (mean)"
+        table.add_row(*said, measured if rule is RULES[0] else _tried(done, rule.way))
     return table
 
 

@@ -24,6 +24,11 @@ EXAMPLES = """Examples:
 
   goldenrule runs rm runs/photos-2     remove one, after asking
 """
+WIDE = 80
+"""Characters of a terminal that has room for numbers and times on one line."""
+WHOLE_NAME = 16
+"""Characters of a run's name that are kept on one line."""
+UNBROKEN = ("images", "number (95 %)", "size", "when")
 app = typer.Typer(cls=Group, invoke_without_command=True, pretty_exceptions_enable=False)
 
 
@@ -117,11 +122,14 @@ def _show(folder: Path, found: Sequence[ListedRun]) -> None:
         console.print(Text(f"There are no runs in {folder}."))
         return
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    wide = console.width >= WIDE
     for name in ("run", "what", "images", "number (95 %)", "size", "when"):
         right = name in ("images", "size")
-        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name == "when")
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=wide and name in UNBROKEN)
+    if wide:
+        table.columns[0].min_width = min(max(len(run.folder.name) for run in found), WHOLE_NAME)
     for run in found:
-        when = datetime.datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d")
+        when = datetime.datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d %H:%M")
         style = "yellow" if run.damaged else ""
         images = f"{run.images:,}" if run.images else ""
         cells = (run.folder.name, run.kind, images, _number(run), readable_bytes(run.bytes), when)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections import deque
@@ -65,7 +66,9 @@ def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
     """Write a backbone that takes (batch, 3, size, size) as OpenVINO's IR: `path` (.xml) and a .bin beside it.
 
     It is traced here and unchecked: the converter would trace it three times to compare the traces, which takes as long
-    as all the rest, while the engine as a whole is compared with PyTorch before it is used (`models.compiled`).
+    as all the rest, while the engine as a whole is compared with PyTorch before it is used (`models.compiled`). It is
+    traced as a function of the pixels, with its weights as constants: that takes half the time of a module whose parts
+    are all copied, and gives the same graph.
     """
     import warnings
 
@@ -73,11 +76,24 @@ def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
 
     openvino = imported()
     example = torch.zeros(1, 3, size, size)
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _constant(backbone.eval()):
         warnings.simplefilter("ignore")  # the tracer's remarks on Python branches in timm
-        traced = torch.jit.trace(backbone.eval(), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(lambda pixels: backbone(pixels), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
         model = openvino.convert_model(traced, example_input=example, input=[BATCH_SIZE, 3, size, size])
     openvino.save_model(model, path, compress_to_fp16=False)
+
+
+@contextlib.contextmanager
+def _constant(module: torch.nn.Module) -> Iterator[None]:
+    """Let no parameter of a module learn inside."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learning:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 class OpenVinoEngine:

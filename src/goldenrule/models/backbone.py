@@ -6,6 +6,7 @@ From then on its features are had without importing torch or timm.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -192,7 +193,18 @@ def _folder_of(name: str, weights: Path | None, size: int | None, pooling: Pooli
 
 def _origin(name: str) -> str:
     """Return where the learned weights of one network come from, as its key in the cache knows it."""
-    return f"package {file_digest(EMBEDDED[name].weights_file())}" if name in EMBEDDED else f"hub {name}"
+    return f"package {_digest_once(EMBEDDED[name].weights_file())}" if name in EMBEDDED else f"hub {name}"
+
+
+def _digest_once(path: Path) -> str:
+    """Return the digest of a file of a package, which is read once as long as it stays as it is."""
+    found = path.stat()
+    return _digest_of(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=len(EMBEDDED))
+def _digest_of(path: Path, _state: tuple[int, int, int]) -> str:
+    return file_digest(path)
 
 
 def _looking(backbone: Backbone, squish: bool, decoding: Decoding, levels: Levels | None) -> Backbone:

@@ -176,6 +176,14 @@ class FitResult:
         )
 
     @property
+    def expected_of_whole_fit(self) -> tuple[float, float] | None:
+        """The log loss of this quick fit, and what a whole one is expected to take away of it; None: not known."""
+        gains = [one.gain for one in self.ahead if one.tried]
+        if not gains or any(gain is None for gain in gains) or self.ahead[0].loss is None:
+            return None
+        return self.ahead[0].loss, sum(gain for gain in gains if gain is not None)
+
+    @property
     def scored(self) -> dict[str, Predictions]:
         """The splits with labelled, readable images, the cleanest first."""
         return {name: predictions for name, predictions in self.predictions.items() if len(predictions.scored)}

@@ -112,9 +112,12 @@ def _about(table: ImageTable, options: FitOptions, also: Mapping[str, Any] | Non
 def run_before(table: ImageTable, options: FitOptions, *, out: Path | None, runs: Path) -> Path | None:
     """Return the folder of the run that a fit of these images, as they were read, would go on in; None: a new one.
 
-    Raises `FormatError` for one that is damaged.
+    Raises `FormatError` for one that is damaged, `RunError` where `out` holds something else or another run.
     """
     about = _about(table, options)
+    if out is not None:
+        check_ours(out)
+        check_same(out, about, table)
     folder = out or _free_folder(runs / table.name, about, table, Silent())[0]
     return folder if is_run(folder) and not differences(folder, about, table) else None
 

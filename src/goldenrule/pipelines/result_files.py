@@ -139,6 +139,7 @@ def report_content(result: FitResult) -> ReportContent:
         promises=_promises(result),
         labels=_labels(result),
         quick=result.options.quick and (not result.ahead or any(one.tried for one in result.ahead)),
+        whole_fit=result.expected_of_whole_fit if result.options.quick else None,
         left_out=[one.sentence for one in result.expectations if not one.tried],
     )
 

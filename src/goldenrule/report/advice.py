@@ -93,4 +93,8 @@ def _of_more_images(content: ReportContent, *, single: bool) -> Iterator[Advice]
 
 def _of_training(content: ReportContent) -> Iterator[Advice]:
     if content.quick:
-        yield Advice(sentence=say("advice.whole-fit"))
+        why = ""
+        if content.whole_fit:
+            loss, fall = content.whole_fit
+            why = say("advice.expected-fall", loss=f"{loss:.2g}", fall=f"{fall:.1g}")
+        yield Advice(sentence=say("advice.whole-fit"), why=why)

@@ -118,6 +118,7 @@ class ReportContent:
     - `promises`: the prediction sets and the OOD detector against held-out images; empty where nothing was held out.
     - `labels`: suspected label errors by out-of-fold predictions, None where there are no such predictions.
     - `left_out`: sentences on steps that were left out, as little was expected of them.
+    - `whole_fit`: the log loss now, and by how much a whole fit is expected to lower it; None where that is not known.
     - `quick`: whether this was a quick fit, of the linear head alone, and more may be had from a whole one.
     - `shrinkage`: that of the discriminant analysis which the head adds to a logistic regression; None without one.
     - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
@@ -158,4 +159,5 @@ class ReportContent:
     growth: Growth | None = None
     quick: bool = False
     shrinkage: float | None = None
+    whole_fit: tuple[float, float] | None = None
     left_out: Sequence[str] = ()

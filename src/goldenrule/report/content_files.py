@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -96,9 +96,16 @@ def kept_content(folder: Path, image: Callable[[str], bytes | None]) -> ReportCo
 
 @functools.cache
 def _plain_fields() -> type[msgspec.Struct]:
-    """Return the type of all fields of a report that stand in its JSON as they are."""
+    """Return the type of all fields of a report that stand in its JSON as they are.
+
+    Those with a default may be absent: reports of earlier versions lack what is newer.
+    """
     hints = get_type_hints(ReportContent)
-    typed = [(field.name, hints[field.name]) for field in fields(ReportContent) if field.name not in _APART]
+    typed: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        (one.name, hints[one.name]) if one.default is MISSING else (one.name, hints[one.name], one.default)
+        for one in fields(ReportContent)
+        if one.name not in _APART
+    ]
     return msgspec.defstruct("PlainFields", typed, kw_only=True, forbid_unknown_fields=True)
 
 

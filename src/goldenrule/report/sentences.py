@@ -227,13 +227,27 @@ def images_of(split: str, n: int) -> str:
 def duration(seconds: float) -> str:
     """Return a time as one would say it.
 
-    >>> duration(0.034), duration(3.14), duration(125.2), duration(7_260)
-    ('0.03 s', '3.1 s', '2 min 05 s', '2 h 01 min')
+    >>> duration(0.034), duration(3.14), duration(45.12), duration(125.2), duration(7_260)
+    ('0.03 s', '3.1 s', '45 s', '2 min 05 s', '2 h 01 min')
     """
-    if seconds < 59.95:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.{int(seconds < 9.95)}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def rough_duration(seconds: float) -> str:
+    """Return a time that is expected, no more exact than it is known.
+
+    >>> rough_duration(0.2), rough_duration(45.1), rough_duration(150), rough_duration(852), rough_duration(7_260)
+    ('< 1 s', '45 s', '2.5 min', '14 min', '2 h 01 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 0.5 else "< 1 s"
+    if seconds < 600:
+        return f"{seconds / 60:.1f} min"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def sureness(probability: float) -> str:

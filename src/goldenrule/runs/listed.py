@@ -22,6 +22,9 @@ from goldenrule.runs.verified_files import (
 )
 from goldenrule.storage.manifest import Sealed
 
+MOST_NAMED = 2
+"""Steps."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedRun:
@@ -96,8 +99,10 @@ def _kind(folder: Path, about: RunJson, *, little_expected: bool = False) -> str
     if about.options.get("folds") is not None:
         return "average of folds"
     if choice.quick:
-        return "quick fit" if about.quick else "quick fit, training stopped"
+        return "quick fit" if about.quick else "quick fit, training begun"
     if choice.left_out:
+        if len(choice.left_out) > MOST_NAMED:
+            return f"{len(choice.left_out)} of the steps left out"
         return f"steps without {', '.join(map(str, choice.left_out))}"
     return "all steps expected to help" if little_expected else "all steps"
 

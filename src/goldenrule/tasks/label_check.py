@@ -111,10 +111,10 @@ def check_labels(
 
 
 def _standing(suspect: SuspectedLabel) -> str:
-    """Return how a label stands that is among the most doubtful: "" where it is contradicted, and no more."""
+    """Return how a label stands that is among the most doubtful."""
     if suspect.suspected:
-        return "suspected: "
-    return "" if suspect.probability_likely > suspect.probability_given else "not contradicted: "
+        return "suspected"
+    return "contradicted" if suspect.probability_likely > suspect.probability_given else "not contradicted"
 
 
 def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds: float) -> Section:
@@ -127,32 +127,34 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
             label=suspect.given,
             other=suspect.likely,
             joined="rather",
-            note=f"{_standing(suspect)}{suspect.given} {small(suspect.probability_given)}, "
-            f"{suspect.likely} {sureness(suspect.probability_likely)}" + (_said_of(copies) if copies else ""),
+            shares=(small(suspect.probability_given), sureness(suspect.probability_likely)),
+            standing=_standing(suspect),
+            note=_said_of(copies) if copies else "",
         )
         for suspect, copies in without_copies(errors, images, top)
     )
     pairs = "; ".join(
         f"{count:,} labelled {given}, rather {likely}" for given, likely, count in errors.pairs[:MOST_PAIRS]
     )
-    sentences = [
-        f"{how_many(errors)}.",
+    if others := errors.number_suspected - sum(count for _, _, count in errors.pairs[:MOST_PAIRS]):
+        pairs += f"; and {others:,} of other kinds"
+    sentences = [f"{how_many(errors)}." + (f" Suspected: {pairs}." if pairs else "")]
+    method = (
         "Each label is evaluated by heads that were fitted without the image, its copies and its series, on features "
         "of the backbone that the run began with, which has learned from none of these labels. Images of all splits "
-        "take "
-        "part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies of an "
-        "image share its place.",
+        "take part alike: nothing is chosen for the classifier by this. The most doubtful label stands first, copies "
+        "of an image share its place.",
         "A label is contradicted where the heads find another class likelier. It is suspected where confident learning "
         "counts it as wrong too, and at most as many are as look like labels given at random: the others are more "
-        "often mistakes of the heads. Wrong labels that come in copies may be contradicted alone."
-        + (f" Suspected: {pairs}." if pairs else ""),
-    ]
+        "often mistakes of the heads. Wrong labels that come in copies may be contradicted alone.",
+        "Errors between classes that look alike are not among those made on purpose, and where classes are hard to "
+        "tell many of the suspected are the heads' own mistakes: only looking tells.",
+    )
     if found.wrong.defined:
         sentences.append(
             f"{plural(found.planted, 'label')} {'was' if found.planted == 1 else 'were'} made wrong on purpose, and "
             f"the heads fitted again: as many as {value_and_interval(found.wrong)} of the other labels look like "
-            "those. Errors between classes that look alike are not in that number, and where classes are hard to tell "
-            "many of the suspected are the heads' own mistakes: only looking tells."
+            "those."
         )
     return Section(
         key="labels",
@@ -160,6 +162,7 @@ def label_section(found: SuspectedLabels, images: ImageTable, top: int, seconds:
         sentences=tuple(sentences),
         seconds=seconds,
         cards=cards,
+        method=method,
         numbers=label_errors_json(errors, top)
         | {"wrong": as_json(found.wrong), "planted": found.planted, "l2": found.l2},
     )
@@ -258,12 +261,12 @@ def _first_of_copies(
 
 
 def _with_copies(card: Card, copies: Sequence[str]) -> Card:
-    return replace(card, note=f"{card.note}{_said_of(copies)}") if copies else card
+    return replace(card, note=f"{card.note}; {_said_of(copies)}") if copies else card
 
 
 def _said_of(copies: Sequence[str]) -> str:
     more = ", ..." if len(copies) > MOST_PAIRS else ""
-    return f"; with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:MOST_PAIRS])}{more}"
+    return f"with {plural(len(copies), 'copy', 'copies')}: {', '.join(copies[:MOST_PAIRS])}{more}"
 
 
 def small(probability: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from goldenrule.core.errors import OptionError, system_errors
 from goldenrule.core.findings import plural
 from goldenrule.core.schema import as_json
+from goldenrule.data.sources.origin import some_names
 from goldenrule.metrics import (
     Comparison,
     Estimate,
@@ -171,6 +172,7 @@ def _common(
         return None, {}
     if of_a.task != of_b.task:
         raise OptionError(f"{a.folder} and {b.folder} differ: one label an image, and several. Nothing is common.")
+    _check_same_classes(a, b, of_a.classes, of_b.classes)
     of_b = of_b.aligned_to(of_a.classes)
     rows_a, rows_b = ({name: row for row, name in enumerate(seen.ids)} for seen in (of_a, of_b))
     names, reasons, common = _names(a, b), Counter[str](), list[tuple[int, int]]()
@@ -187,6 +189,20 @@ def _common(
     if len(common) < LEAST:
         return None, left_out
     return (of_a.select([row for row, _ in common]), of_b.select([row for _, row in common])), left_out
+
+
+def _check_same_classes(a: _EvaluatedRun, b: _EvaluatedRun, of_a: Sequence[str], of_b: Sequence[str]) -> None:
+    if set(of_a) == set(of_b):
+        return
+    alone = [
+        f"only {run.folder} knows {some_names(sorted(set(known) - set(others)))}"
+        for run, known, others in ((a, of_a, of_b), (b, of_b, of_a))
+        if set(known) - set(others)
+    ]
+    raise OptionError(
+        f"{a.folder} and {b.folder} have other classes: {'; '.join(alone)}. Wanted two runs of the same classes: fit "
+        "both on the same folder. Names that mean the same are joined by --rename old=new."
+    )
 
 
 def _why(run: _EvaluatedRun, image: str, evaluated: bool, split: EvaluatedSplit, name: str) -> str:

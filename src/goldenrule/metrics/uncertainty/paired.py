@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.extras import Late
+from goldenrule.core.findings import plural
 from goldenrule.metrics.basic import hits, image_losses
 from goldenrule.metrics.estimate import Basis, Estimate, value_and_interval
 from goldenrule.metrics.grouped.clusters import clustered_mean, group_values
@@ -101,7 +102,7 @@ class McNemar:
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
         """Return the result in plain words; `a` and `b` are what to call the two."""
-        alone = f"{a} alone is right {self.only_a_right:,} times, {b} alone {self.only_b_right:,} times"
+        alone = f"{a} alone is right {plural(self.only_a_right, 'time')}, {b} alone {plural(self.only_b_right, 'time')}"
         chance = f"p = {self.p_value:.2g}" if self.p_value >= _LEAST_SHOWN else f"p < {_LEAST_SHOWN:g}"
         if self.better == "a":
             a, b = b, a

@@ -15,6 +15,7 @@ class Card:
     """One image of a section: its label, what else it may be ("" for nothing), and what is said below.
 
     `joined` is the word between both: "→" where the first is taken for the second, "rather" where it should be it.
+    `shares` are the probabilities of both in words, where they are told; `standing` says what that makes of the label.
     """
 
     uri: str
@@ -22,14 +23,24 @@ class Card:
     label: str
     other: str = ""
     joined: str = "→"
+    shares: tuple[str, str] | None = None
+    standing: str = ""
     note: str = ""
+
+    @property
+    def said(self) -> str:
+        """Everything that is said below the image."""
+        shares = self.shares and f"{self.label} {self.shares[0]}, {self.other} {self.shares[1]}"
+        told = ": ".join(filter(None, (self.standing, shares)))
+        return "; ".join(filter(None, (told, self.note)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One piece of insight: sentences, then images or a drawing (inline SVG), and the same as plain JSON.
 
-    `key` names the section in links and in labels.json; `seconds` is what it took.
+    `key` names the section in links and in labels.json; `seconds` is what it took; `method` says how it was found, for
+    who has the time to read it.
     """
 
     key: str
@@ -38,6 +49,7 @@ class Section:
     seconds: float
     cards: tuple[Card, ...] = ()
     drawing: str = ""
+    method: tuple[str, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
