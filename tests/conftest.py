@@ -24,8 +24,8 @@ from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
-settings.register_profile("no times", deadline=None)  # a busy machine is no failure
-settings.load_profile("no times")
+settings.register_profile("all", deadline=None)  # a busy machine is no failure
+settings.register_profile("some", deadline=None, max_examples=40)  # other ones in every run
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -64,8 +64,12 @@ and one at which pictures are large in memory."""
 ROOM_BYTES = 6_000_000_000
 
 
-def pytest_configure() -> None:
-    """Let Ctrl-C be Ctrl-C: started in the background or under nohup, processes inherit that it is ignored."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C be Ctrl-C: started in the background or under nohup, processes inherit that it is ignored.
+
+    `make test` draws 40 examples of a property, `make test-all` 100.
+    """
+    settings.load_profile("some" if "not exhaustive" in (config.getoption("markexpr") or "") else "all")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     temporary_files_in_memory()

@@ -41,7 +41,17 @@ def disk(tiny_disk: Callable[[str], Path], nursery: Any) -> Iterator[Path]:
     (nursery.worlds / "broken").unlink()
 
 
-MORE = ("a bank's key", "the split", "what the run is about", "the choice", "predictions", "the report", "its engine")
+MORE = (
+    "a bank's key",
+    "the split",
+    "what the run is about",
+    "the choice",
+    "predictions",
+    "the report",
+    "the numbers",
+    "a trained backbone",
+    "its engine",
+)
 """Written by the same functions as the others, at the same steps: tried by `make test-all`."""
 
 

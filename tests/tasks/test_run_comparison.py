@@ -135,5 +135,7 @@ def test_runs_of_other_images_have_nothing_in_common(
 def test_runs_of_other_classes_are_a_clear_error(fitted: Any, picture_folder: Any, cache: Path, tmp_path: Path) -> None:
     del cache
     made = quick_fit(picture_folder(), out=tmp_path / "run")
-    with pytest.raises(OptionError, match="have other classes: only .* knows cats, dogs; .* fit both on the same folder"):
+    with pytest.raises(
+        OptionError, match=r"have other classes: only .* knows cats, dogs; .* fit both on the same folder"
+    ):
         compare_runs(fitted.folder, made.folder)

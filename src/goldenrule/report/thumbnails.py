@@ -54,11 +54,14 @@ def thumbnail_of(image: Callable[[str], bytes | None], uri: str, *, side: int = 
 
 
 def shrunk(pixels: Pixels, side: int) -> Pixels:
-    """Return a picture (height, width, 3) with its longer side at most `side` px; a smaller one keeps its size."""
+    """Return a picture (height, width, 3) with its longer side at most `side` px; a smaller one keeps its size.
+
+    Hamming's window is as sharp as bilinear and a third of the work of Lanczos: a report holds hundreds of these.
+    """
     from PIL import Image
 
     picture = Image.fromarray(pixels)
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture.thumbnail((side, side), Image.Resampling.HAMMING, reducing_gap=3.0)
     return np.asarray(picture)
 
 

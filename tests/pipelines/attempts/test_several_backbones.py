@@ -57,7 +57,7 @@ def lines(result: Any) -> str:
     return "\n".join(str(line) for line in summary(result, "goldenrule fit photos"))
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "short_plan")
 def test_what_is_not_expected_to_gain_is_left_out_and_said_and_can_be_had(
     small_photos: Path, tmp_path: Path, expect: Expect
 ) -> None:
@@ -85,7 +85,7 @@ def test_what_is_not_expected_to_gain_is_left_out_and_said_and_can_be_had(
     assert listed_runs(tmp_path / "runs")[0].kind == "all steps"
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "short_plan")
 def test_several_backbones_that_are_not_clearly_better_are_a_candidate_that_stays_behind(
     small_photos: Path, tmp_path: Path, expect: Expect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +97,7 @@ def test_several_backbones_that_are_not_clearly_better_are_a_candidate_that_stay
     assert "times the work" not in lines(found)
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "short_plan")
 def test_where_they_are_selected_the_classifier_is_theirs_and_training_has_to_beat_them(
     small_photos: Path, tmp_path: Path, expect: Expect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +125,7 @@ def test_where_they_are_selected_the_classifier_is_theirs_and_training_has_to_be
     np.testing.assert_array_equal(again.predictions["test"].logits, found.predictions["test"].logits)
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "short_plan")
 def test_the_plan_says_what_is_expected_before_anything_is_computed(small_photos: Path, expect: Expect) -> None:
     expect(0.4, 0.1)
     plan = plan_for(small_photos, FitOptions())
@@ -136,7 +136,7 @@ def test_the_plan_says_what_is_expected_before_anything_is_computed(small_photos
     assert plan_for(small_photos, FitOptions(quick=True)).attempts == ()
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "short_plan")
 def test_another_beginning_than_what_was_measured_takes_every_step(small_photos: Path, tmp_path: Path) -> None:
     assert plan_for(small_photos, FitOptions()).attempts == (), "the tiny network is not what was measured"
 
