@@ -197,3 +197,13 @@ def test_a_disk_that_fills_up_while_preparing_says_so_and_leaves_nothing_half_ma
     with pytest.raises(StorageError, match="The disk is full"):
         backbone()
     assert list((disk / "backbones").iterdir()) == []
+
+
+def test_of_dinov3_the_class_token_is_taken_as_its_authors_do_and_of_other_transformers_what_timm_takes(cache):
+    network, pixels = backbone("vit_small_patch16_dinov3", drawn=0, size=64), torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        tokens, found = network.module.model.forward_features(pixels), network.module(pixels)
+    assert network.spec.pooling == "class token"
+    assert torch.equal(found, tokens[:, 0])
+    assert not torch.allclose(found, tokens[:, 5:].mean(dim=1)), "the average of the patches is another thing"
+    assert backbone("test_vit", drawn=0, size=64).spec.pooling == "average"

@@ -31,6 +31,7 @@ from goldenrule.models.catalog import (
     ORIGINAL_VERSION,
     canonical_name,
     check_known,
+    has_class_token,
     is_embedded,
     side_by_side,
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from goldenrule.models.custom import Maker
     from goldenrule.models.weights import State
 
-Pooling = Literal["average", "max+average", "flattened"]
+Pooling = Literal["average", "max+average", "flattened", "class token"]
 POOLINGS: Mapping[str, Pooling] = {"concat-pool": "max+average", "flatten-64": "flattened"}
 """What heads stand on that do not stand on averages."""
 Tap = Literal["pooled", "boundary"]
@@ -140,6 +141,7 @@ def backbone(
     Raises `UnknownBackbone`, `WeightsUnavailable` or `BackboneError`.
     """
     name, weights = canonical_name(name), Path(weights) if weights is not None else None
+    pooling = _as_probed(name, pooling)
     folder = _folder_of(name, weights, size, pooling, drawn)
     if (found := cached(folder)) is not None:
         return _looking(found, squish, decoding, levels)
@@ -167,9 +169,14 @@ def check_backbone(
     """
     name = canonical_name(name)
     if (is_embedded(name) and weights is None) or not is_there(
-        _folder_of(name, Path(weights) if weights is not None else None, size, pooling, drawn)
+        _folder_of(name, Path(weights) if weights is not None else None, size, _as_probed(name, pooling), drawn)
     ):
         check_known(name)
+
+
+def _as_probed(name: str, pooling: Pooling) -> Pooling:
+    """Return how the features of a network are pooled where its authors probe another one than timm's default."""
+    return "class token" if pooling == "average" and has_class_token(name) else pooling
 
 
 def _folder_of(name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None) -> Path:
@@ -318,11 +325,16 @@ def custom_model(maker: Maker, size: int) -> torch.nn.Module:
 
 def pooled(model: torch.nn.Module, pooling: Pooling | CustomPooling, *, custom: bool = False) -> torch.nn.Module:
     """Return a module from pictures to pooled features; "max+average" needs feature maps, as does "flattened"."""
-    from goldenrule.models.pooling import AveragePooled, Flattened, MapsAveraged, MaxAveragePooled, Plain
+    from goldenrule.models.pooling import AveragePooled, ClassToken, Flattened, MapsAveraged, MaxAveragePooled, Plain
 
     if custom:
         return MapsAveraged(model) if pooling == "average" else Plain(model)
-    kinds = {"average": AveragePooled, "max+average": MaxAveragePooled, "flattened": Flattened}
+    kinds = {
+        "average": AveragePooled,
+        "max+average": MaxAveragePooled,
+        "flattened": Flattened,
+        "class token": ClassToken,
+    }
     return kinds[pooling](model)
 
 

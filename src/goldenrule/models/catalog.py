@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from goldenrule.core.errors import OptionError, UnknownBackbone, WeightsUnavaila
 DEFAULT_BACKBONE = "efficientnet_lite0"
 AUTO = "auto"
 """The name that stands for a choice among several."""
+HUB = "hub"
+HUB_CANDIDATES = ("efficientnet_lite0", "vit_small_patch16_224", "convnext_tiny")
+"""What "auto:hub" tries: the default, and two that know more of ImageNet at eight and eleven times its work."""
 JOINED = "+"
 """What stands between the names of backbones that look at a picture side by side."""
 
@@ -102,6 +106,18 @@ def canonical_name(name: str) -> str:
     return name
 
 
+def has_class_token(name: str) -> bool:
+    """Return whether the features of a network are its class token though timm averages its patches by default.
+
+    The vision transformers of DINOv3: their authors probe the class token (facebookresearch/dinov3, dinov3/eval), and
+    timm says so where it builds them.
+
+    >>> has_class_token("vit_small_patch16_dinov3.lvd1689m"), has_class_token("convnext_tiny.dinov3_lvd1689m")
+    (True, False)
+    """
+    return re.fullmatch(r"vit_.*_dinov3(_.*)?(\..*)?", name) is not None
+
+
 def side_by_side(name: str) -> tuple[str, ...]:
     """Return the backbones that a name joins, "lite0+lite1"; of one backbone its name.
 
@@ -117,16 +133,22 @@ def is_embedded(name: str) -> bool:
 
 
 def named_candidates(name: str) -> tuple[str, ...]:
-    """Return the backbones that "auto" (the embedded ones) or "auto:NAME,NAME" stands for; none for a backbone's name.
+    """Return the backbones that "auto" (the embedded ones), "auto:hub" or "auto:NAME,NAME" stands for.
+
+    None for a backbone's name.
 
     >>> named_candidates("auto:resnet18,tf_efficientnet_lite0")
     ('resnet18', 'efficientnet_lite0')
+    >>> named_candidates("auto:hub")[0], named_candidates("resnet18")
+    ('efficientnet_lite0', ())
     """
     first, colon, listed = name.partition(":")
     if first != AUTO:
         return ()
     if not colon:
         return tuple(EMBEDDED)
+    if listed.strip() == HUB:
+        return HUB_CANDIDATES
     names = tuple(dict.fromkeys(canonical_name(one.strip()) for one in listed.split(",") if one.strip()))
     if len(names) < 2:
         raise OptionError(f"--backbone {name}: wanted two or more to choose from, as auto:efficientnet_lite0,resnet18.")

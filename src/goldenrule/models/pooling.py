@@ -10,7 +10,10 @@ from goldenrule.core.errors import BackboneError
 
 
 class AveragePooled(torch.nn.Module):
-    """(batch, 3, size, size) to the features (batch, features) that timm's own classifier would get."""
+    """(batch, 3, size, size) to the features (batch, features) that timm's own classifier would get.
+
+    An average over places, or of some transformers the class token, or what their attention pools.
+    """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -18,8 +21,20 @@ class AveragePooled(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Run the backbone and its own pooling."""
-        features: torch.Tensor = self.model.forward_head(self.model.forward_features(pixels), pre_logits=True)
+        return self.pool(self.model.forward_features(pixels))
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the features of the last maps or tokens."""
+        features: torch.Tensor = self.model.forward_head(maps, pre_logits=True)
         return features
+
+
+class ClassToken(AveragePooled):
+    """(batch, 3, size, size) to the class token (batch, features), where timm's own pooling would average patches."""
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the first of the tokens (batch, tokens, features)."""
+        return maps[:, 0]
 
 
 class MaxAveragePooled(torch.nn.Module):

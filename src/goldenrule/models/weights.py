@@ -200,11 +200,20 @@ def _first_sentence(error: Exception) -> str:
 
 
 def _hub_answers() -> bool:
+    """Return whether the hub, or what HF_ENDPOINT names in its place, takes a connection; a proxy may always do so."""
     import socket
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
 
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    if getproxies().keys() & {address.scheme, "all"}:
+        return True
     try:
-        socket.create_connection(("huggingface.co", 443), timeout=3).close()
-    except OSError:
+        port = address.port or {"http": 80}.get(address.scheme, 443)
+        socket.create_connection((address.hostname or "", port), timeout=3).close()
+    except (OSError, ValueError):
         return False
     return True
 

@@ -232,7 +232,8 @@ def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
             progress=progress,
         )
     earlier = Classifier.load(options.start_from).backbone
-    if earlier.spec.pooling != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
+    own = "average" if earlier.spec.pooling == "class token" else earlier.spec.pooling  # the network's own pooling
+    if own != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
         raise OptionError(
             f"--from {options.start_from}: that classifier's backbone has {earlier.spec.pooling} pooling at "
             f"{earlier.spec.preprocessing.size} px. Omit --size and give the --head it was made with."

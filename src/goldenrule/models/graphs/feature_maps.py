@@ -97,9 +97,7 @@ def over_maps(network: Network, size: int, name: str) -> tuple[torch.nn.Module, 
         return _between(model.forward_features, both, probe, name)
     if (norm := getattr(model.blocks[-1], "norm1", None) if hasattr(model, "blocks") else None) is not None:
         return _inside(network, norm, _grid(model), probe, name)
-    return _between(
-        model.forward_features, lambda features: head(model.forward_head(features, pre_logits=True)), probe, name
-    )
+    return _between(model.forward_features, lambda features: head(backbone.pool(features)), probe, name)
 
 
 def _between(
