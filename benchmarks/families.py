@@ -56,14 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=list(NETWORKS), help="These networks alone.")
     parser.add_argument("-o", "--out", type=Path, default=RESULTS / "families.md")
+    parser.add_argument("--resume", action="store_true", help="Keep what the JSON file has, and measure the others.")
     arguments = parser.parse_args()
-    found = []
-    for name in arguments.only:
+    kept = arguments.out.with_suffix(".json")
+    found: list[dict[str, Any]] = json.loads(kept.read_text()) if arguments.resume and kept.is_file() else []
+    there = {one["name"] for one in found}
+    for name in (one for one in arguments.only if one not in there):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["GOLDENRULE_CACHE"] = folder
             found.append(measured(name, NETWORKS[name]))
         print(json.dumps(found[-1]), flush=True)
-    arguments.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+        kept.write_text(json.dumps(found, indent=1) + "\n")
     arguments.out.write_text(page(found))
 
 

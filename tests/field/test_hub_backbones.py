@@ -49,10 +49,10 @@ def hub() -> Iterator[str]:
             if body:
                 self.wfile.write(content)
 
-        def do_HEAD(self) -> None:  # noqa: N802 - as the server calls it
+        def do_HEAD(self) -> None:
             self.answer(body=False)
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.answer(body=True)
 
         def log_message(self, *_: Any) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 MEMORY = 10
 MOST_ITERATIONS = 200
@@ -23,7 +24,7 @@ SMALLEST_STEP = 1e-6
 
 
 def minimize(
-    function: Callable[[Floats], tuple[Doubles, Floats]],
+    function: Callable[[Floats, Numbers], tuple[Doubles, Floats]],
     start: Floats,
     curvature: Floats,
     *,
@@ -31,13 +32,13 @@ def minimize(
 ) -> tuple[Floats, int]:
     """Return the minimisers (problems, ...) and the number of iterations.
 
-    `function` gives values (problems,) and gradients of the same shape as `start`; `curvature`, broadcast
-    over each problem, is a diagonal estimate of the Hessian. A problem is done when the decrease that its
-    preconditioned gradient promises, g' g / (2 curvature), is below `tolerance` times its value, or when no
-    step lowers it.
+    `function` gives values (k,) and gradients (k, ...) of k points, and is told which problems they are of: those that
+    are done, or whose step was good, are not asked again. `curvature`, broadcast over each problem, is a diagonal
+    estimate of the Hessian. A problem is done when the decrease that its preconditioned gradient promises,
+    g' g / (2 curvature), is below `tolerance` times its value, or when no step lowers it.
     """
     point = start.copy()
-    value, gradient = function(point)
+    value, gradient = function(point, np.arange(len(point)))
     pairs: deque[tuple[Floats, Floats, Doubles]] = deque(maxlen=MEMORY)
     active = np.ones(len(point), bool)
     iterations = 0
@@ -47,24 +48,24 @@ def minimize(
             break
         direction = _direction(gradient, pairs, curvature)
         slope = _dot(direction, gradient)
-        direction[~active] = 0
+        active &= slope < 0
         step = np.ones(len(point))
-        moving = active & (slope < 0)
-        while True:
-            trial = point + _spread(step * moving, point) * direction
-            new_value, new_gradient = function(trial)
-            failed = moving & ~(new_value <= value + SUFFICIENT * step * slope + 1e-7 * np.abs(value))
-            if not failed.any():
-                break
-            step[failed] *= 0.4
-            stuck = failed & (step < SMALLEST_STEP)
-            moving &= ~stuck
-            active &= ~stuck
+        trial, new_value, new_gradient = point.copy(), value.copy(), gradient.copy()
+        asked = np.flatnonzero(active)
+        while len(asked):
+            trial[asked] = point[asked] + _spread(step[asked], point) * direction[asked]
+            new_value[asked], new_gradient[asked] = function(trial[asked], asked)
+            promised = SUFFICIENT * step[asked] * slope[asked] + 1e-7 * np.abs(value[asked])
+            asked = asked[~(new_value[asked] <= value[asked] + promised)]
+            step[asked] *= 0.4
+            stuck = asked[step[asked] < SMALLEST_STEP]
+            trial[stuck], new_value[stuck], new_gradient[stuck] = point[stuck], value[stuck], gradient[stuck]
+            active[stuck] = False
+            asked = asked[step[asked] >= SMALLEST_STEP]
         moved, changed = trial - point, new_gradient - gradient
         product = _dot(moved, changed)
         pairs.append((moved, changed, np.where(product > 1e-12, product, 0.0)))
         point, value, gradient = trial, new_value, new_gradient
-        active &= moving
         iterations += 1
     return point, iterations
 

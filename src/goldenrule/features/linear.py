@@ -245,8 +245,8 @@ class _Problem:
         spread = self._spread(first)
         curvature = np.append(spread * self.variances + l2, spread).astype(np.float32)[:, None]
 
-        def value_and_gradient(z: Floats) -> tuple[npt.NDArray[np.float64], Floats]:
-            return self._objective(z, weights, l2)
+        def value_and_gradient(z: Floats, which: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], Floats]:
+            return self._objective(z, weights[which], l2)
 
         return minimize(value_and_gradient, first, curvature, tolerance=tolerance)
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import BackboneError
+from goldenrule.models.catalog import has_class_token
 from goldenrule.models.graphs.feature_maps import Layout, over_maps
 from goldenrule.models.network import Network
-from goldenrule.models.pooling import AveragePooled, MapsAveraged, MaxAveragePooled, Plain
+from goldenrule.models.pooling import AveragePooled, ClassToken, MapsAveraged, MaxAveragePooled, Plain
 
 FAMILIES = {
     "resnet18": (64, (2, 2)),
@@ -25,6 +26,8 @@ FAMILIES = {
     "swin_tiny_patch4_window7_224": (224, (7, 7)),
     "mixer_s32_224": (224, (7, 7)),
     "levit_128s": (224, (4, 4)),
+    "test_vit": (64, (4, 4)),  # takes pictures of any size: built for 160 px
+    "vit_small_patch16_dinov3": (96, (6, 6)),
 }
 
 
@@ -51,7 +54,8 @@ def explained(network: Network, size: int, name: str) -> Any:
 def test_every_family_has_maps_with_places_and_says_what_it_said_before(name: str) -> None:
     size, grid = FAMILIES[name]
     torch.manual_seed(0)
-    backbone = AveragePooled(timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False))
+    kind = ClassToken if has_class_token(name) else AveragePooled
+    backbone = kind(timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False))
     with torch.no_grad():
         features = backbone(torch.zeros(1, 3, size, size)).shape[1]
     found = explained(Network(backbone, head(features)), size, name)

@@ -96,7 +96,7 @@ def over_maps(network: Network, size: int, name: str) -> tuple[torch.nn.Module, 
 
         return _between(model.forward_features, both, probe, name)
     if (norm := getattr(model.blocks[-1], "norm1", None) if hasattr(model, "blocks") else None) is not None:
-        return _inside(network, norm, _grid(model), probe, name)
+        return _inside(network, norm, _grid(model, size), probe, name)
     return _between(model.forward_features, lambda features: head(backbone.pool(features)), probe, name)
 
 
@@ -159,7 +159,13 @@ def _layout(features: Any, name: str, grid: tuple[int, int] | None = None) -> La
     raise BackboneError(NO_MAPS.format(name=name))
 
 
-def _grid(model: Any) -> tuple[int, int] | None:
-    """Return how many patches a transformer cuts a picture into, down and across."""
-    grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
+def _grid(model: Any, size: int) -> tuple[int, int] | None:
+    """Return how many patches a transformer cuts a picture of `size` px into, down and across.
+
+    One that takes pictures of any size knows the grid of the size it was built for alone: its patches tell.
+    """
+    embed = getattr(model, "patch_embed", None)
+    grid, patch = getattr(embed, "grid_size", None), getattr(embed, "patch_size", None)
+    if patch is not None and getattr(embed, "strict_img_size", True) is False:
+        return math.ceil(size / int(patch[0])), math.ceil(size / int(patch[1]))
     return (int(grid[0]), int(grid[1])) if grid is not None else None
