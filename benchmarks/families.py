@@ -189,7 +189,8 @@ Here stands what each costs on a processor, and what works with it. \
 - **s to prepare**: building it, converting it for the engine, and comparing the engine with PyTorch on photos. \
 Once per machine.
 - **Engine**: OpenVINO where its features agree with PyTorch's on photos (mean cosine of at least .9999 in fp32), \
-else PyTorch.
+else PyTorch. Drawn weights can blow up what is rounded (features of EfficientNetV2 are in the thousands here); learned \
+ones are tamer.
 - **Images/s** of the engine alone, from pixels to features, median of five rounds of 32 images.
 - **Late layers kept**: whether `goldenrule fit` can train them from kept activations; else it trains the whole \
 network live.
