@@ -131,7 +131,7 @@ def test_the_plan_writes_nothing(command: Command, small_photos: Path, tmp_path:
     found = command("fit", "--quick", small_photos, "--plan")
     assert found.returncode == 0, found.stderr
     assert "precompute 68 plain views" in found.stdout
-    assert "if the plain head leaves room" in found.stdout
+    assert "if the plain head is taken and leaves room" in found.stdout
     assert everything_below(tmp_path) == before
     assert folders_below(tmp_path) == folders
 

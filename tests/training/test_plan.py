@@ -67,7 +67,14 @@ def test_the_whole_is_the_sum_of_the_steps(value: dict[str, Any]) -> None:
 
 def test_views_that_the_plain_head_decides_on_say_so() -> None:
     conditions = [step.condition for step in plan_quick_fit(**EXAMPLE).steps]
-    assert conditions == ["", "", "", "if the plain head leaves room", "if the plain head leaves room", ""]
+    assert conditions == [
+        "",
+        "",
+        "",
+        "if the plain head is taken and leaves room",
+        "if the plain head is taken and leaves room",
+        "",
+    ]
 
 
 def test_views_that_were_asked_for_have_no_condition() -> None:

@@ -16,7 +16,15 @@ from goldenrule.models.backbone import Backbone, BackboneSpec
 from goldenrule.models.catalog import DEFAULT_BACKBONE, EMBEDDED
 from goldenrule.pipelines.attempts.expectations import expectation, measured_shares
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.plan import DEFAULT_VIEWS, SPEED_UNKNOWN, Expectation, LivePlan, LiveStep, live_plan
+from goldenrule.training.plan import (
+    DEFAULT_VIEWS,
+    SPEED_UNKNOWN,
+    Expectation,
+    LivePlan,
+    LiveStep,
+    live_plan,
+    plan_quick_fit,
+)
 
 if TYPE_CHECKING:
     from goldenrule.training.learner import Learner
@@ -50,6 +58,25 @@ def expected_seconds(table: ImageTable, extractor: FeatureExtractor, options: Fi
         return seconds
     plan = live_plan_for(table, extractor.backbone, extractor.kind)
     return seconds + sum(step.seconds for step in plan.steps())
+
+
+def seconds_of_views(table: ImageTable, backbone: Backbone, kind: EngineKind, options: FitOptions) -> float:
+    """Return about how long the views take that a whole fit tries and a quick one has not; 0: none are left."""
+    if options.most_views is not None:
+        return 0.0
+    train = len(table.split("train").only_labelled())
+    plan = plan_quick_fit(
+        images=len(table),
+        train_images=train,
+        missing_plain=0,
+        missing_augmented=DEFAULT_VIEWS * train,
+        features=backbone.spec.features,
+        classes=len(table.classes),
+        views=None,
+        views_per_second=known_speed(backbone.spec, kind),
+        head=options.head_kind,
+    )
+    return sum(step.seconds for step in plan.steps if step.condition)
 
 
 def live_plan_for(

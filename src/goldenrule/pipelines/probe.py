@@ -48,7 +48,8 @@ class LinearHeads:
 def linear_heads_of(context: FitContext, features: Features, *, root: bool = False) -> LinearHeads:
     """Fit the linear head on plain features, then, where it leaves room, with augmented views; choose out-of-fold.
 
-    With `root` the linear head on square roots is tried in between, where no kind of head was asked for.
+    With `root` the linear head on square roots is tried in between, where no kind of head was asked for. Where a quick
+    fit takes that one, views are tried only where they were asked for: they seldom pay then (decision 62).
     """
     if features.failures:
         context.state.findings.append(unreadable(features.failures))
@@ -74,7 +75,8 @@ def linear_heads_of(context: FitContext, features: Features, *, root: bool = Fal
             kind, name, chosen = "root", head_name("root"), candidates[-1]
     count = context.options.most_views
     if count is None:
-        count = DEFAULT_VIEWS if views_are_worth_it(chosen.evaluated_on) else 0
+        seldom = kind == "root" and context.options.quick
+        count = DEFAULT_VIEWS if views_are_worth_it(chosen.evaluated_on) and not seldom else 0
     if count:
         seen = precomputed(context, count)
         varied = train.where(seen.has(train.digests, views=True))  # files can change while a fit runs

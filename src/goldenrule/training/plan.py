@@ -298,7 +298,7 @@ def plan_quick_fit(
     read 1,000 images: 0 s
     precompute 1,000 plain views: 5 s
     fit the linear head: 0 s
-    precompute 3,200 augmented views: 16 s if the plain head leaves room
+    precompute 3,200 augmented views: 16 s if the plain head is taken and leaves room
     """
     speed = views_per_second or SPEED_UNKNOWN
     row_bytes = 2 * features + 40
@@ -318,7 +318,7 @@ def plan_quick_fit(
     ]
     if views != 0:
         number = DEFAULT_VIEWS if views is None else views
-        condition = "if the plain head leaves room" if views is None else ""
+        condition = "if the plain head is taken and leaves room" if views is None else ""
         steps += [
             Step(
                 name=f"precompute {missing_augmented:,} augmented views",
