@@ -298,14 +298,14 @@ def page(found: list[dict[str, Any]]) -> str:
 
 TEXT = """# Many images, beside decoding and the network
 
-What each step costs with 10,000 to 1,000,000 images, without pictures: a table of drawn names, 100 classes, \\
-and features (1,280 numbers an image) in a cache as a fit leaves it. A process each, n = 1. \\
+What each step costs with 10,000 to 1,000,000 images, without pictures: a table of drawn names, 100 classes, \
+and features (1,280 numbers an image) in a cache as a fit leaves it. A process each, n = 1. \
 To decode and to run the network takes [10 ms an image](bulk.md), a hundred times any of these.
 
 {table}
 
-- **Bytes an image**: the peak beyond that of the same step with 1,000 images, by the images. \\
-The features themselves are 2,560 bytes an image and stay on the disk, mapped: pages of them that were read count as \\
+- **Bytes an image**: the peak beyond that of the same step with 1,000 images, by the images. \
+The features themselves are 2,560 bytes an image and stay on the disk, mapped: pages of them that were read count as \
 memory here, and the system takes them back when it needs room.
 - **Linear head**: of up to 100,000 images. More are read from the disk in blocks.
 

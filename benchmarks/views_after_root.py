@@ -102,14 +102,14 @@ def page(found: list[dict[str, Any]]) -> str:
 
 TEXT = """# Augmented views after the head on square roots
 
-`goldenrule fit SET --quick --views 4`: what four augmented views of each training image give the linear head that a \\
-fit has by then. Out-of-fold, the same images with and without; gained log loss with the 95 % interval of a paired \\
+`goldenrule fit SET --quick --views 4`: what four augmented views of each training image give the linear head that a \
+fit has by then. Out-of-fold, the same images with and without; gained log loss with the 95 % interval of a paired \
 bootstrap. Seconds are of views alone: to compute them, where they are not in the feature cache, and to fit on them.
 
 {table}
 
-Where the head on square roots was taken and leaves room ({sets} sets), views took away {mean} of the log loss on \\
-average, and were taken on: {taken}. So a quick fit does not try them there unless they are asked for \\
+Where the head on square roots was taken and leaves room ({sets} sets), views took away {mean} of the log loss on \
+average, and were taken on: {taken}. So a quick fit does not try them there unless they are asked for \
 ([decision 62](../decisions/0062-no-views-in-a-quick-fit.md)).
 
 Made by `python benchmarks/views_after_root.py`: {made}.
