@@ -187,10 +187,11 @@ Here stands what each costs on a processor, and what works with it. \
 
 - **Features are** the class token, an average over the places, or what an attention of the network's own pools.
 - **s to prepare**: building it, converting it for the engine, and comparing the engine with PyTorch on photos. \
-Once per machine.
+Once per machine. The first network of a process imports timm as well, 6 s: efficientnet_lite0 and \
+vit_small_patch16_dinov3 here, as the table was made with `--resume`.
 - **Engine**: OpenVINO where its features agree with PyTorch's on photos (mean cosine of at least .9999 in fp32), \
-else PyTorch. Drawn weights can blow up what is rounded (features of EfficientNetV2 are in the thousands here); learned \
-ones are tamer.
+else PyTorch. Drawn weights can blow up what is rounded (features of EfficientNetV2 are in the thousands here): \
+learned ones are tamer.
 - **Images/s** of the engine alone, from pixels to features, median of five rounds of 32 images.
 - **Late layers kept**: whether `goldenrule fit` can train them from kept activations; else it trains the whole \
 network live.
