@@ -89,7 +89,7 @@ def measured(name: str, size: int) -> dict[str, Any]:
     return {
         "name": name,
         "size": size,
-        "pooling": network.spec.pooling if network.spec.pooling == "class token" else _pooled_by_timm(network),
+        "pooling": "class token" if network.spec.pooling == "token" else _pooled_by_timm(network),
         "features": network.spec.features,
         "parameters": network.spec.parameters,
         "multiply_adds": multiply_adds(network),

@@ -203,7 +203,7 @@ def test_of_dinov3_the_class_token_is_taken_as_its_authors_do_and_of_other_trans
     network, pixels = backbone("vit_small_patch16_dinov3", drawn=0, size=64), torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         tokens, found = network.module.model.forward_features(pixels), network.module(pixels)
-    assert network.spec.pooling == "class token"
+    assert network.spec.pooling == "token"
     assert torch.equal(found, tokens[:, 0])
     assert not torch.allclose(found, tokens[:, 5:].mean(dim=1)), "the average of the patches is another thing"
     assert backbone("test_vit", drawn=0, size=64).spec.pooling == "average"

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from goldenrule.models.custom import Maker
     from goldenrule.models.weights import State
 
-Pooling = Literal["average", "max+average", "flattened", "class token"]
+Pooling = Literal["average", "max+average", "flattened", "token"]
 POOLINGS: Mapping[str, Pooling] = {"concat-pool": "max+average", "flatten-64": "flattened"}
 """What heads stand on that do not stand on averages."""
 Tap = Literal["pooled", "boundary"]
@@ -176,7 +176,7 @@ def check_backbone(
 
 def _as_probed(name: str, pooling: Pooling) -> Pooling:
     """Return how the features of a network are pooled where its authors probe another one than timm's default."""
-    return "class token" if pooling == "average" and has_class_token(name) else pooling
+    return "token" if pooling == "average" and has_class_token(name) else pooling
 
 
 def _folder_of(name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None) -> Path:
@@ -333,7 +333,7 @@ def pooled(model: torch.nn.Module, pooling: Pooling | CustomPooling, *, custom: 
         "average": AveragePooled,
         "max+average": MaxAveragePooled,
         "flattened": Flattened,
-        "class token": ClassToken,
+        "token": ClassToken,
     }
     return kinds[pooling](model)
 

@@ -232,7 +232,7 @@ def first_backbone(options: FitOptions, progress: Progress) -> Backbone:
             progress=progress,
         )
     earlier = Classifier.load(options.start_from).backbone
-    own = "average" if earlier.spec.pooling == "class token" else earlier.spec.pooling  # the network's own pooling
+    own = "average" if earlier.spec.pooling == "token" else earlier.spec.pooling  # the network's own pooling
     if own != options.pooling or options.size not in (None, earlier.spec.preprocessing.size):
         raise OptionError(
             f"--from {options.start_from}: that classifier's backbone has {earlier.spec.pooling} pooling at "
