@@ -42,13 +42,13 @@ def kept_together(table: ImageTable, pairs: Sequence[NearDuplicate]) -> ImageTab
 
 def joined_groups(table: ImageTable, together: ImageTable, pairs: Sequence[NearDuplicate]) -> Iterator[Finding]:
     """Return a finding on groups that near duplicates have joined: which, by how many pairs, and one of them."""
-    groups, now = table.rows["group"].to_pylist(), together.rows["group"].to_pylist()
+    groups, now, uris = table.rows["group"].to_pylist(), together.rows["group"].to_pylist(), table.uris
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pair in pairs:
         first, second = groups[pair.first], groups[pair.second]
         if first is not None and second is not None and first != second and now[pair.first] == now[pair.second]:
             one, other = sorted((first, second))
-            found[one, other].append(f"{table.uris[pair.first]} ~ {table.uris[pair.second]}")
+            found[one, other].append(f"{uris[pair.first]} ~ {uris[pair.second]}")
     if found:
         yield Finding(
             severity="warning",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from goldenrule.core.errors import OptionError, TooFewImages
 from goldenrule.data.sources.folders import from_folder
+from goldenrule.data.splits.folds import with_folds
 from goldenrule.data.splits.splitting import (
     COARSE,
     Shares,
@@ -23,7 +24,7 @@ from goldenrule.data.splits.splitting import (
     stratified_splits,
     with_split,
 )
-from goldenrule.data.table import image_table, table_schema
+from goldenrule.data.table import ImageTable, image_table, table_schema
 from goldenrule.storage.files import digest
 
 many = settings(deadline=None, max_examples=60)
@@ -348,3 +349,24 @@ def test_too_few_images_say_which_class_and_what_to_do(counts, split, says):
 def test_enough_images_pass():
     check_enough(few_of({"cat": 3, "dog": 3}), min_per_class=3)
     check_enough(few_of({"cat": 1, "dog": 3}), min_per_class=1)
+
+
+@pytest.mark.parametrize("draw", [with_split, lambda table: with_folds(table, 5)], ids=["splits", "folds"])
+def test_how_often_a_column_is_read_does_not_grow_with_the_images(draw, monkeypatch):
+    """A column that is read for each image takes minutes for a hundred thousand of them."""
+    reads = Counter()
+    for name in ("uris", "splits", "digests", "places", "folds"):
+        column = getattr(ImageTable, name)
+
+        def read(table, name=name, column=column):
+            reads[name] += 1
+            return column.fget(table)
+
+        monkeypatch.setattr(ImageTable, name, property(read))
+    found = []
+    for count in (40, 400):
+        reads.clear()
+        draw(table_of((number % 4, number, None) for number in range(count)))
+        found.append(dict(reads))
+    assert found[0] == found[1]
+    assert found[0]["places"] >= 1

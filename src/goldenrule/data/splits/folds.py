@@ -96,8 +96,9 @@ def with_folds(images: ImageTable, folds: int, *, seed: int = 0) -> ImageTable:
             f"{folds} folds want as many images or groups, there {'is' if len(set(units)) == 1 else 'are'} "
             f"{len(set(units)):,}: take fewer folds, or add images."
         )
-    places = [images.places[row] for row in rows]
-    numbers = _dealt([labels[row] for row in rows], units, places, images.task, folds=folds, seed=seed).tolist()
+    places = images.places
+    stretches = [places[row] for row in rows]
+    numbers = _dealt([labels[row] for row in rows], units, stretches, images.task, folds=folds, seed=seed).tolist()
     if len(set(numbers) - {NOT_EVALUATED}) < folds:
         raise TooFewImages(
             f"{folds} folds want as many images or groups that others of their class can teach; the only one of a "

@@ -85,7 +85,7 @@ def _drawn(
 
     An unlabelled image goes with its copies and its group.
     """
-    splits, digests = table.splits, table.digests
+    splits, digests, places = table.splits, table.digests, table.places
     labels = table.rows["labels"].to_pylist()
     movable = [row for row, split in enumerate(splits) if split in (None, "train") and labels[row]]
     unit_of = [units[row] for row in movable]
@@ -93,9 +93,7 @@ def _drawn(
     if before:
         known = _known_units(table, units, movable, before)
     else:  # whole stretches where neighbours are alike
-        known = stretch_splits(
-            shown, [table.places[row] for row in movable], unit_of, wanted, task=table.task, seed=seed
-        )
+        known = stretch_splits(shown, [places[row] for row in movable], unit_of, wanted, task=table.task, seed=seed)
     if table.task == "multi":
         assigned = stratified_label_sets(shown, unit_of, wanted, seed=seed, known=known)
     else:
@@ -279,8 +277,10 @@ def _coarse(by_class: Mapping[int, Sequence[bytes]], members: Mapping[bytes, Seq
 
 def _fitting(free: Sequence[bytes], members: Mapping[bytes, Sequence[int]], quota: int) -> bytes:
     """Return the first unit that is not far above what is wanted, else the smallest."""
-    fits = (unit for unit in free if len(members[unit]) <= COARSE * quota)
-    return next(fits, min(free, key=lambda unit: len(members[unit])))
+    for unit in free:
+        if len(members[unit]) <= COARSE * quota:
+            return unit
+    return min(free, key=lambda unit: len(members[unit]))
 
 
 def _are_many(classes: Sequence[Sequence[bytes]], share: float) -> bool:
