@@ -174,8 +174,6 @@ def _better(command: str, why: str) -> Iterator[Text]:
 
 def _after_quick(result: FitResult, whole: str) -> Iterator[Text]:
     """Yield what a whole fit would add, as far as measured runs let expect it."""
-    from goldenrule.metrics.selection_rules import views_are_worth_it
-    from goldenrule.pipelines.planning import seconds_of_views
     from goldenrule.report.sentences import rough_duration
     from goldenrule.storage.files import in_shell
 
@@ -184,10 +182,7 @@ def _after_quick(result: FitResult, whole: str) -> Iterator[Text]:
     elif worth := [one for one in result.ahead if one.tried]:
         loss, fall = result.expected_of_whole_fit or (0.0, 0.0)
         expected = f"; cross-validated log loss {loss:.2g}, expected to fall by {fall:.1g}" if fall else ""
-        chosen, seconds = result.candidate, sum(one.seconds for one in worth)
-        if chosen.head.kind == "root" and views_are_worth_it(chosen.evaluated_on):
-            seconds += seconds_of_views(result.table, chosen.backbone, result.classifier.engine, result.options)
-        took = rough_duration(seconds)
+        took = rough_duration(result.seconds_of_views_ahead + sum(one.seconds for one in worth))
         yield from _better(whole, f"about {took} more{expected}")
     else:
         run = in_shell(result.folder)

@@ -92,10 +92,10 @@ def _enough(done: CurveOfRun) -> Table:
     table.add_column("way to train", no_wrap=True)
     table.add_column("rule of thumb", no_wrap=True)
     table.add_column(f"{data_size.metric.replace('_', ' ')} here (95 %)")
+    now = data_size.now
+    measured = f"{value_and_interval(now.estimate)} with {_count(now.images_per_class)} per class (mean)"
     for rule in RULES:
         said = (rule.way, f"{rule.wants}: {rule.says(data_size.sizes.median)}")
-        now = data_size.now
-        measured = f"{value_and_interval(now.estimate)} with {_count(now.images_per_class)} per class (mean)"
         table.add_row(*said, measured if rule is RULES[0] else _tried(done, rule.way))
     return table
 

@@ -16,27 +16,20 @@ _HEAD = re.compile(r"  [A-Z]\S* +")
 def show_wrapped(line: Text, console: Console) -> None:
     """Print a line; on a terminal what does not fit goes on under its own text, unless it is `no_wrap`.
 
-    A command or a path that is broken can't be copied, and a file has no width.
+    A command or a path that is broken can't be copied, and a file has no width. Rich would break a word that is longer
+    than a line, or cut it.
     """
     from textwrap import wrap
 
     from goldenrule.core.console import Text
 
-    if line.no_wrap or not console.is_terminal or len(line.plain) <= console.width:
+    if line.no_wrap or not console.is_terminal or line.cell_len <= console.width:
         console.print(line, soft_wrap=True)
         return
     head = _HEAD.match(line.plain)
-    under = " " * head.end() if head else "    "
-    for part in wrap(
-        line.plain,
-        console.width,
-        subsequent_indent=under,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-        replace_whitespace=False,
-    ):
-        console.print(Text(part, line.style), soft_wrap=True)
+    under = " " * (head.end() if head else 4)
+    parts = wrap(line.plain, console.width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False)
+    console.print(Text("\n".join(parts), line.style, lines=True), soft_wrap=True)
 
 
 def show_findings(findings: Iterable[Finding], console: Console) -> None:

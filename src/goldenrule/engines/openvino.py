@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 from collections import deque
@@ -75,25 +74,12 @@ def export(backbone: torch.nn.Module, size: int, path: Path) -> None:
     import torch
 
     openvino = imported()
-    example = torch.zeros(1, 3, size, size)
-    with warnings.catch_warnings(), torch.no_grad(), _constant(backbone.eval()):
+    example, frozen = torch.zeros(1, 3, size, size), backbone.eval().requires_grad_(False)
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer's remarks on Python branches in timm
-        traced = torch.jit.trace(lambda pixels: backbone(pixels), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(lambda pixels: frozen(pixels), example, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
         model = openvino.convert_model(traced, example_input=example, input=[BATCH_SIZE, 3, size, size])
     openvino.save_model(model, path, compress_to_fp16=False)
-
-
-@contextlib.contextmanager
-def _constant(module: torch.nn.Module) -> Iterator[None]:
-    """Let no parameter of a module learn inside."""
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    try:
-        for parameter in learning:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 class OpenVinoEngine:

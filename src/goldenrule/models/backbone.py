@@ -31,7 +31,7 @@ from goldenrule.models.catalog import (
     ORIGINAL_VERSION,
     canonical_name,
     check_known,
-    has_class_token,
+    gives_class_token,
     is_embedded,
     side_by_side,
 )
@@ -176,7 +176,7 @@ def check_backbone(
 
 def _as_probed(name: str, pooling: Pooling) -> Pooling:
     """Return how the features of a network are pooled where its authors probe another one than timm's default."""
-    return "token" if pooling == "average" and has_class_token(name) else pooling
+    return "token" if pooling == "average" and gives_class_token(name) else pooling
 
 
 def _folder_of(name: str, weights: Path | None, size: int | None, pooling: Pooling, drawn: int | None) -> Path:

@@ -106,13 +106,13 @@ def canonical_name(name: str) -> str:
     return name
 
 
-def has_class_token(name: str) -> bool:
+def gives_class_token(name: str) -> bool:
     """Return whether the features of a network are its class token though timm averages its patches by default.
 
     The vision transformers of DINOv3: their authors probe the class token (facebookresearch/dinov3, dinov3/eval), and
     timm says so where it builds them.
 
-    >>> has_class_token("vit_small_patch16_dinov3.lvd1689m"), has_class_token("convnext_tiny.dinov3_lvd1689m")
+    >>> gives_class_token("vit_small_patch16_dinov3.lvd1689m"), gives_class_token("convnext_tiny.dinov3_lvd1689m")
     (True, False)
     """
     return re.fullmatch(r"vit_.*_dinov3(_.*)?(\..*)?", name) is not None

@@ -29,13 +29,13 @@ from goldenrule.metrics import (
 )
 from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.registry import metric_named
-from goldenrule.metrics.selection_rules import Verdict, domain_shift
+from goldenrule.metrics.selection_rules import Verdict, domain_shift, views_are_worth_it
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import Calibrated, measured, undone
 from goldenrule.pipelines.changed_files import Stamp
-from goldenrule.pipelines.planning import attempts_for
+from goldenrule.pipelines.planning import attempts_for, seconds_of_views
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of
 from goldenrule.runs.options import FitOptions
@@ -178,10 +178,19 @@ class FitResult:
     @property
     def expected_of_whole_fit(self) -> tuple[float, float] | None:
         """The log loss of this quick fit, and what a whole one is expected to take away of it; None: not known."""
-        gains = [one.gain for one in self.ahead if one.tried]
-        if not gains or any(gain is None for gain in gains) or self.ahead[0].loss is None:
+        ahead = [one for one in self.ahead if one.tried]
+        gains = [one.gain for one in ahead if one.gain is not None]
+        if not ahead or len(gains) < len(ahead) or ahead[0].loss is None:
             return None
-        return self.ahead[0].loss, sum(gain for gain in gains if gain is not None)
+        return ahead[0].loss, sum(gains)
+
+    @property
+    def seconds_of_views_ahead(self) -> float:
+        """About how long the views take that a whole fit tries after this quick one; 0: it tries none."""
+        chosen = self.candidate
+        if chosen.head.kind != "root" or not views_are_worth_it(chosen.evaluated_on):
+            return 0.0
+        return seconds_of_views(self.table, chosen.backbone, self.classifier.engine, self.options)
 
     @property
     def scored(self) -> dict[str, Predictions]:

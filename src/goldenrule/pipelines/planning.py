@@ -65,18 +65,21 @@ def seconds_of_views(table: ImageTable, backbone: Backbone, kind: EngineKind, op
     if options.most_views is not None:
         return 0.0
     train = len(table.split("train").only_labelled())
-    plan = plan_quick_fit(
-        images=len(table),
-        train_images=train,
-        missing_plain=0,
-        missing_augmented=DEFAULT_VIEWS * train,
-        features=backbone.spec.features,
-        classes=len(table.classes),
-        views=None,
-        views_per_second=known_speed(backbone.spec, kind),
-        head=options.head_kind,
-    )
-    return sum(step.seconds for step in plan.steps if step.condition)
+
+    def seconds(count: int) -> float:
+        return plan_quick_fit(
+            images=len(table),
+            train_images=train,
+            missing_plain=0,
+            missing_augmented=count * train,
+            features=backbone.spec.features,
+            classes=len(table.classes),
+            views=count,
+            views_per_second=known_speed(backbone.spec, kind),
+            head="root",
+        ).seconds
+
+    return seconds(DEFAULT_VIEWS) - seconds(0)
 
 
 def live_plan_for(

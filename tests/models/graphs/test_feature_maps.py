@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import BackboneError
-from goldenrule.models.catalog import has_class_token
+from goldenrule.models.catalog import gives_class_token
 from goldenrule.models.graphs.feature_maps import Layout, over_maps
 from goldenrule.models.network import Network
 from goldenrule.models.pooling import AveragePooled, ClassToken, MapsAveraged, MaxAveragePooled, Plain
@@ -54,7 +54,7 @@ def explained(network: Network, size: int, name: str) -> Any:
 def test_every_family_has_maps_with_places_and_says_what_it_said_before(name: str) -> None:
     size, grid = FAMILIES[name]
     torch.manual_seed(0)
-    kind = ClassToken if has_class_token(name) else AveragePooled
+    kind = ClassToken if gives_class_token(name) else AveragePooled
     backbone = kind(timm.create_model(name, pretrained=False, num_classes=0).eval().requires_grad_(False))
     with torch.no_grad():
         features = backbone(torch.zeros(1, 3, size, size)).shape[1]
