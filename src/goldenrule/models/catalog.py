@@ -151,7 +151,9 @@ def named_candidates(name: str) -> tuple[str, ...]:
         return HUB_CANDIDATES
     names = tuple(dict.fromkeys(canonical_name(one.strip()) for one in listed.split(",") if one.strip()))
     if len(names) < 2:
-        raise OptionError(f"--backbone {name}: wanted two or more to choose from, as auto:efficientnet_lite0,resnet18.")
+        raise OptionError(
+            f"--backbone {name}: wanted two or more to choose from, as auto:efficientnet_lite0,resnet18, or auto:hub."
+        )
     return names
 
 
