@@ -18,7 +18,7 @@ from golden_runs import GoldenRun, golden_run
 from goldenrule.models.network import Network, head_module
 from goldenrule.pipelines.golden_rule import golden_rule
 from goldenrule.runs.options import FitOptions
-from goldenrule.training.inputs.batches import validate_pixels
+from goldenrule.training.inputs.batches import ValidatePixels
 from goldenrule.training.learner import Learner
 
 SETS = ("dogscats", "cat_dog_horse", "clothing_small", "hymenoptera_data")
@@ -52,7 +52,9 @@ def evaluated(run: GoldenRun) -> Record:
 
     def loss(learn: Learner) -> float:
         test = learn.data.table.split("test")
-        evaluate = validate_pixels(test, learn.state.backbone.spec.preprocessing, threads=learn.data.threads)
+        evaluate = ValidatePixels(
+            valid=test, preprocessing=learn.state.backbone.spec.preprocessing, threads=learn.data.threads
+        )
         record["n"] = len(test)
         return evaluate(Network(learn.state.backbone.module, head_module(learn.state.head))).loss
 

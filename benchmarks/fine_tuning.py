@@ -24,9 +24,9 @@ from common import DATA, RESULTS, ROOT, commit, made_with, markdown_table
 from goldenrule.data.pictures.file_digests import with_digests
 from goldenrule.data.splits.splitting import Shares, sample_per_class, with_split
 from goldenrule.models.graphs.boundary import boundary
+from goldenrule.models.network import between, copied
 from goldenrule.pipelines.linear_heads import fit_head
-from goldenrule.training.checkpoint import between, copied
-from goldenrule.training.inputs.batches import Validate, ValidationResult, validate_pixels, validate_rows
+from goldenrule.training.inputs.batches import Validate, ValidatePixels, ValidateRows, ValidationResult
 from goldenrule.training.learner import Learner
 from goldenrule.training.schedule import OneCycle
 from goldenrule.training.snapshots import greedy_soup
@@ -118,8 +118,8 @@ def measured(name: str, seed: int, variants: list[str], threads: int | None) -> 
     early = boundary(data.base)
     rows = data.extractor(early).features(test)
     test = test.where(np.array([digest in rows.caches[0] for digest in test.digests]))
-    on_rows = validate_rows(test, rows)
-    on_pixels = validate_pixels(test, data.base.spec.preprocessing, threads=data.threads)
+    on_rows = ValidateRows(valid=test, features=rows)
+    on_pixels = ValidatePixels(valid=test, preprocessing=data.base.spec.preprocessing, threads=data.threads)
     for variant in variants:
         how = VARIANTS[variant]
         learn = Learner(

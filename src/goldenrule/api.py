@@ -91,16 +91,18 @@ def fit(
 
         return quick_fit(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen())
     from goldenrule.pipelines.golden_rule import golden_rule
+    from goldenrule.training.processes.together import together
 
-    return golden_rule(
-        images,
-        options=chosen,
-        out=out,
-        runs=runs,
-        on_result=on_first,
-        loggers=loggers,
-        progress=progress or bars_if_seen(),
-    )
+    with together(chosen) as chosen:
+        return golden_rule(
+            images,
+            options=chosen,
+            out=out,
+            runs=runs,
+            on_result=on_first,
+            loggers=loggers,
+            progress=progress or bars_if_seen(),
+        )
 
 
 @_taking(FitOptions, TrainingOptions, ImageSource)
@@ -119,13 +121,15 @@ def train(
     Writes and raises as `fit` does.
     """
     from goldenrule.pipelines.named_training import train as trained
+    from goldenrule.training.processes.together import together
 
     images = _images(source, options)
     of_training = {one.name for one in fields(TrainingOptions)}
     how = _options(TrainingOptions, {name: option for name, option in options.items() if name in of_training}, "train")
     rest = {name: option for name, option in options.items() if name not in of_training}
     chosen = replace(_options(FitOptions, rest, "train", of_training), training=how)
-    return trained(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen())
+    with together(chosen) as chosen:
+        return trained(images, options=chosen, out=out, runs=runs, progress=progress or bars_if_seen())
 
 
 @_taking(FitOptions, ImageSource)

@@ -62,6 +62,8 @@ EXAMPLES = """Examples:
 
   goldenrule fit photos --log tensorboard:logs --log mlflow:mlruns     every epoch there too
 
+  goldenrule fit photos --devices 2                    two processes train together, each its half of every batch
+
   goldenrule fit more_photos --from runs/photos        go on from an earlier classifier; new classes are fine
 """
 
@@ -85,6 +87,7 @@ def fit(
     """Fit a classifier by the golden rule; evaluate it; write it with a report."""
     from goldenrule.core.errors import OptionError
     from goldenrule.core.progress import Bars
+    from goldenrule.training.processes.together import together
 
     if source.fold_column is not None and (options.fold or options.folds):
         other = f"--fold {options.fold}" if options.fold else f"--folds {options.folds}"
@@ -98,26 +101,27 @@ def fit(
     if log and options.linear_only:
         option = "--quick" if options.quick else f"--folds {options.folds}"
         raise OptionError(f"--log writes down epochs, and {option} trains in none: leave one of them away.")
-    images = source.images()
-    if plan:
-        return show_plan(images, options, out)
-    if overwrite:
-        remove_before(images, out)
-    whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
-    if options.linear_only:  # no torch is imported
-        from goldenrule.pipelines.quick_fit import quick_fit
+    with together(options) as options:
+        images = source.images()
+        if plan:
+            return show_plan(images, options, out)
+        if overwrite:
+            remove_before(images, out)
+        whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
+        if options.linear_only:  # no torch is imported
+            from goldenrule.pipelines.quick_fit import quick_fit
 
-        result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
-        show(result, verbose=verbose, whole=whole if options.folds is None else "")
+            result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
+            show(result, verbose=verbose, whole=whole if options.folds is None else "")
+            return numbers(result)
+        from goldenrule.pipelines.golden_rule import golden_rule
+        from goldenrule.training.loggers import logger_of
+
+        loggers = [logger_of(one) for one in log or ()]
+        bars = Bars(verbose=verbose)
+        result = golden_rule(images, options=options, out=out, progress=bars, on_result=show_first, loggers=loggers)
+        show(result, verbose=verbose, whole=whole)
         return numbers(result)
-    from goldenrule.pipelines.golden_rule import golden_rule
-    from goldenrule.training.loggers import logger_of
-
-    loggers = [logger_of(one) for one in log or ()]
-    bars = Bars(verbose=verbose)
-    result = golden_rule(images, options=options, out=out, progress=bars, on_result=show_first, loggers=loggers)
-    show(result, verbose=verbose, whole=whole)
-    return numbers(result)
 
 
 def remove_before(images: Path | ImageTable, out: Path | None) -> None:

@@ -35,7 +35,7 @@ def train(
         FitOptions,
         only(
             *("weights", "size", "head", "augment", "crop", "levels", "sample", "min_per_class"),
-            *("seed", "device", "threads"),
+            *("seed", "device", "devices", "nodes", "strategy", "precision", "threads"),
             backbone="efficientnet",
         ),
     ],
@@ -47,18 +47,20 @@ def train(
     """Train the named network the named way, whether or not that is best; evaluate it; write it with a report."""
     from goldenrule.cli.fit import numbers, remove_before, show
     from goldenrule.core.progress import Bars
+    from goldenrule.training.processes.together import together
 
     options = replace(options, training=how)
-    images = source.images()
-    if overwrite:
-        remove_before(images, out)
-    if how.linear:  # no torch is imported
-        from goldenrule.pipelines.quick_fit import quick_fit
+    with together(options) as options:
+        images = source.images()
+        if overwrite:
+            remove_before(images, out)
+        if how.linear:  # no torch is imported
+            from goldenrule.pipelines.quick_fit import quick_fit
 
-        result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
-    else:
-        from goldenrule.pipelines.named_training import train as trained
+            result = quick_fit(images, options=options, out=out, progress=Bars(verbose=verbose))
+        else:
+            from goldenrule.pipelines.named_training import train as trained
 
-        result = trained(images, options=options, out=out, progress=Bars(verbose=verbose))
+            result = trained(images, options=options, out=out, progress=Bars(verbose=verbose))
     show(result, verbose=verbose)
     return numbers(result)

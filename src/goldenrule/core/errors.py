@@ -13,6 +13,7 @@
     ├── RunError                    the folder of a run
     │   ├── RunInUse                another process writes to it
     │   └── RunMismatch             it holds the run of other images or other options
+    ├── ProcessLost                 a process that trains together with this one has ended
     ├── FormatError                 a file of ours that is damaged or was written by a newer version
     ├── HubError                    a Hugging Face hub that can't be reached, or refuses
     └── MissingExtra                an optional dependency that is not installed
@@ -87,6 +88,10 @@ class RunInUse(RunError):
 
 class RunMismatch(RunError):
     """The folder holds the run of other images or other options."""
+
+
+class ProcessLost(GoldenRuleError):
+    """A process that trains together with this one has ended; what was saved before goes on."""
 
 
 class FormatError(GoldenRuleError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +12,9 @@ from torch.nn import functional
 from goldenrule.models.custom_heads import CustomHead
 from goldenrule.models.heads import Head, LayeredHead
 from goldenrule.models.layers import LAYERS, run
+
+State = dict[str, torch.Tensor]
+"""The tensors of a module by name, on the CPU."""
 
 
 class Network(torch.nn.Module):
@@ -71,3 +76,39 @@ def head_module(head: Head) -> torch.nn.Module:
         return head.module()
     assert isinstance(head, LayeredHead)
     return HeadModule(head).eval()
+
+
+def copied(network: torch.nn.Module) -> State:
+    """Return a copy of a network's tensors, contiguous."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+
+
+def between(first: State, last: State, share: float) -> State:
+    """Return the state at a share of the way from first to last; whole numbers are those of the last."""
+    return {
+        name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
+        for name, value in last.items()
+    }
+
+
+def move(average: State, network: torch.nn.Module, share: float) -> None:
+    """Move an average of weights, in place, by a share of the way to those of the network."""
+    for name, value in copied(network).items():
+        if value.is_floating_point():
+            average[name].lerp_(value, share)
+        else:
+            average[name].copy_(value)
+
+
+@contextlib.contextmanager
+def lent(network: torch.nn.Module, state: State | None) -> Iterator[None]:
+    """Return a network other weights while the block runs; None leaves it its own."""
+    if state is None:
+        yield
+        return
+    weights = copied(network)
+    network.load_state_dict(state)
+    try:
+        yield
+    finally:
+        network.load_state_dict(weights)

@@ -172,7 +172,7 @@ def seven_steps(
         late_views=LATE_VIEWS,
         head=options.head_kind,
         seed=options.seed,
-        device=options.device,
+        **options.machines.said,
         threads=context.threads,
         folder=context.run.folder,
         loggers=loggers,

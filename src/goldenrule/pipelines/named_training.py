@@ -123,7 +123,7 @@ def _learner(
         optimizer=training.optimizer or "adamw",
         batch_size=training.batch_size,
         seed=options.seed,
-        device=options.device,
+        **options.machines.said,
         threads=context.threads,
         folder=context.run.folder,
         progress=context.progress,

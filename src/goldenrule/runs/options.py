@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from goldenrule.core.errors import OptionError
-from goldenrule.core.option import Decoding, HeadKind, check_options, option, options_of
+from goldenrule.core.option import Decoding, HeadKind, check_options, default_of, option, options_of
 from goldenrule.models.catalog import AUTO, DEFAULT_BACKBONE, canonical_name, named_candidates
+from goldenrule.runs.machines import MOST_DEVICES, MOST_NODES, Machines, Precision, Strategy
 from goldenrule.runs.training_options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -213,6 +214,32 @@ class FitOptions:
         rare=True,
     )
     device: str = option("cpu", "cpu, cuda or mps.", metavar="NAME", panel=MACHINE, rare=True)
+    devices: int = option(
+        1,
+        "Processes that train together, each with a device.",
+        least=1,
+        most=MOST_DEVICES,
+        wanted=f"a number, 1 to {MOST_DEVICES}",
+        metavar="N",
+        panel=MACHINE,
+        keeps_run=True,
+        rare=True,
+    )
+    nodes: int = option(
+        1,
+        "Machines that train together, each started by torchrun or srun.",
+        least=1,
+        most=MOST_NODES,
+        wanted=f"a number, 1 to {MOST_NODES:,}",
+        metavar="N",
+        panel=MACHINE,
+        keeps_run=True,
+        rare=True,
+    )
+    strategy: Strategy = option(
+        "ddp", "How processes train together: each its part of every batch.", panel=MACHINE, keeps_run=True, rare=True
+    )
+    precision: Precision = option("32-true", "What live training computes in.", panel=MACHINE, rare=True)
     threads: int | None = option(
         None,
         "Processors to use.",
@@ -237,6 +264,7 @@ class FitOptions:
         if self.size is not None:
             Preprocessing(size=self.size)
         check_head(self.head_kind)
+        self._check_machines()
         for name in self.metrics:
             metric_named(name)
         if self.start_from is not None and self.weights is not None:
@@ -273,6 +301,16 @@ class FitOptions:
                 "them."
             )
 
+    def _check_machines(self) -> None:
+        """Check that what is said of processes and precision is of use."""
+        if self.linear_only:
+            option = "--quick" if self.quick else f"--folds {self.folds}"
+            for name in ("devices", "nodes", "precision"):
+                if getattr(self, name) != default_of(FitOptions, name):
+                    said = f"--{name} {getattr(self, name)}"
+                    raise OptionError(f"{said} is of live training, and {option} has none: wanted one of them.")
+        _ = self.machines
+
     def _check_folds(self, folds: int) -> None:
         if self.fold is not None:
             raise OptionError(
@@ -296,6 +334,17 @@ class FitOptions:
     def from_scratch(self) -> bool:
         """Whether the network begins with random weights."""
         return self.training is not None and self.training.type == "fromzero"
+
+    @property
+    def machines(self) -> Machines:
+        """On what live training runs; `OptionError` where device and precision do not go together."""
+        return Machines(
+            device=self.device,
+            devices=self.devices,
+            nodes=self.nodes,
+            strategy=self.strategy,
+            precision=self.precision,
+        )
 
     @property
     def head_kind(self) -> HeadKind:

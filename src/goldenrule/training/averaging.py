@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from goldenrule.core.errors import FormatError, OptionError
+from goldenrule.models.network import State, between, copied
 from goldenrule.models.trainable import tensors_of
 from goldenrule.runs.store import Outcome
-from goldenrule.training.checkpoint import State, between, copied
 from goldenrule.training.snapshots import greedy_soup
 from goldenrule.training.state import LearnerState, next_key
 from goldenrule.training.verb_runner import VerbRunner

@@ -5,9 +5,8 @@ Two are kept, the newest and the one before: where one is damaged the other is u
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from goldenrule.core.errors import FormatError
+from goldenrule.models.network import State
 from goldenrule.runs.history import EpochRow, epoch_row
 from goldenrule.runs.store import Outcome, read_outcome, write_outcome
 from goldenrule.storage.files import storage_errors
@@ -24,7 +24,6 @@ from goldenrule.training.early_stopping import CycleEnd
 from goldenrule.training.inputs.batches import ValidationLogits
 from goldenrule.training.loop import Position
 
-State = dict[str, torch.Tensor]
 _AS_PARAMETERS = (
     *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "sum", "acc_delta"),
     *("exp_inf", "prev", "step_size", "ax"),
@@ -182,42 +181,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, to
         for name, value in name_in.items():
             if value.shape == parameter.shape:  # in the parameter's memory layout: another one may round otherwise
                 name_in[name] = torch.empty_like(parameter).copy_(value)
-
-
-def copied(network: torch.nn.Module) -> State:
-    """Return a copy of a network's tensors, contiguous."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-
-
-def between(first: State, last: State, share: float) -> State:
-    """Return the state at a share of the way from first to last; whole numbers are those of the last."""
-    return {
-        name: value if not value.is_floating_point() else torch.lerp(first[name], value, share)
-        for name, value in last.items()
-    }
-
-
-def move(average: State, network: torch.nn.Module, share: float) -> None:
-    """Move an average of weights, in place, by a share of the way to those of the network."""
-    for name, value in copied(network).items():
-        if value.is_floating_point():
-            average[name].lerp_(value, share)
-        else:
-            average[name].copy_(value)
-
-
-@contextlib.contextmanager
-def lent(network: torch.nn.Module, state: State | None) -> Iterator[None]:
-    """Return a network other weights while the block runs; None leaves it its own."""
-    if state is None:
-        yield
-        return
-    weights = copied(network)
-    network.load_state_dict(state)
-    try:
-        yield
-    finally:
-        network.load_state_dict(weights)
 
 
 def _under(prefix: str, state: Mapping[str, torch.Tensor]) -> State:

@@ -28,11 +28,11 @@ from goldenrule.metrics.estimate import Basis
 from goldenrule.metrics.uncertainty.temperature import as_pairs, best_temperature
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.heads import Head
+from goldenrule.models.network import State, between, copied
 from goldenrule.models.trainable import tensors_of
 from goldenrule.runs.store import Outcome
 from goldenrule.storage.tensors import Array, check_arrays
 from goldenrule.training.averaging import back_to
-from goldenrule.training.checkpoint import State, between, copied
 from goldenrule.training.fitting import Keep
 from goldenrule.training.inputs.batches import Validate
 from goldenrule.training.state import LearnerState, next_key

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from goldenrule.core.interrupts import HeldBack, Interrupted, held_back
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.models.network import State, between, copied, lent, move
 from goldenrule.runs.history import EpochRow
 from goldenrule.training import checkpoint as saving
-from goldenrule.training.checkpoint import Checkpoint, State
+from goldenrule.training.checkpoint import Checkpoint
 from goldenrule.training.early_stopping import CycleEnd, converged, kept_cycle, over_fitting
 from goldenrule.training.inputs.batches import Source, Validate, ValidationLogits, ValidationResult, steps_per_epoch
 from goldenrule.training.loop import (
@@ -111,7 +113,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
     """
     progress = progress or Silent()
     optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
-    first = saving.copied(fit.network)
+    first = copied(fit.network)
     before = saving.load(fit.checkpoint, progress.say, network=first) if fit.checkpoint else None
     rows, seen, cycles, snapshots = _restored(fit, before, optimizer)
     start = place = before.position if before else Position()
@@ -119,7 +121,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
         _tell(on_epoch, row)
     stopped = _why_stopped(fit, cycles, rows)
     if fit.ema:
-        snapshots.setdefault(MOVING, saving.copied(fit.network))
+        snapshots.setdefault(MOVING, copied(fit.network))
     if start.epoch and not start.step:
         _tell_saved(fit, start, snapshots)
     saved = time.monotonic()
@@ -128,7 +130,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
         if fit.checkpoint:
             state = Checkpoint(
                 position=position,
-                network=saving.copied(fit.network),
+                network=copied(fit.network),
                 optimizer=saving.optimizer_tensors(optimizer),
                 rows=tuple(rows),
                 seen=tuple(seen),
@@ -145,7 +147,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
 
     def evaluated(event: EpochEnded, held: HeldBack) -> ValidationResult | None:
         try:
-            with saving.lent(fit.network, snapshots.get(MOVING)), held.at_once():
+            with lent(fit.network, snapshots.get(MOVING)), held.at_once():
                 return _validated(fit)
         except Interrupted:
             stop(held)
@@ -153,13 +155,17 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
 
     going_on = not stopped and len(rows) < fit.schedule.epochs
     remaining = (fit.schedule.epochs - start.epoch) * steps_per_epoch(fit.source) - start.step
-    with progress.task("train", remaining if going_on else 0, "batches") as task, held_back() as held:
-        for event in _events(fit, optimizer, start) if going_on else ():
+    with (
+        progress.task("train", remaining if going_on else 0, "batches") as task,
+        held_back() as held,
+        contextlib.closing(_events(fit, optimizer, start)) as events,
+    ):
+        for event in events if going_on else ():
             if isinstance(event, StepEnded):
                 task.advance()
                 place = event.position
                 if fit.ema:
-                    saving.move(snapshots[MOVING], fit.network, 1 - fit.ema)
+                    move(snapshots[MOVING], fit.network, 1 - fit.ema)
                 if held:
                     stop(held)
                 elif time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -176,7 +182,7 @@ def run(fit: Fit, *, on_epoch: Callable[[EpochRow], None] | None = None, progres
             rows.append(row := _row(fit, event, valid))
             seen += [valid.seen] if valid else []
             if row.cycle_end:
-                with saving.lent(fit.network, snapshots.get(MOVING)):
+                with lent(fit.network, snapshots.get(MOVING)):
                     _end_cycle(fit, event, row, cycles, snapshots)
             place = Position(epoch=event.epoch + 1)
             save(place)
@@ -209,8 +215,11 @@ def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: 
     test = replace(fit, rates=ratio, schedule=schedule)
     optimizer = optimizer_for(fit.groups, fit.optimizer, weight_decay=fit.weight_decay)
     losses: list[float] = []
-    with (progress or Silent()).task("lr_find", steps, "batches") as task:
-        for event in _events(test, optimizer, Position()):
+    with (
+        (progress or Silent()).task("lr_find", steps, "batches") as task,
+        contextlib.closing(_events(test, optimizer, Position())) as events,
+    ):
+        for event in events:
             if isinstance(event, StepEnded):
                 losses.append(event.loss)
                 task.advance()
@@ -219,22 +228,22 @@ def find_rate(fit: Fit, *, steps: int, lowest: float, highest: float, progress: 
     return read_curve(factors[: len(losses)], losses, ratio=ratio)
 
 
-def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Iterator[StepEnded | EpochEnded]:
-    return train(
-        fit.network,
-        optimizer,
-        fit.source.batches,
-        rates=_trained_rates(fit),
-        schedule=fit.schedule,
-        steps_per_epoch=steps_per_epoch(fit.source),
-        seed=fit.seed,
-        runtime=fit.runtime,
-        start=start,
-        first_epoch=fit.first_epoch,
-        objective=fit.objective,
-        clip_norm=fit.clip_norm,
-        accumulate=fit.accumulate,
-    )
+def _events(fit: Fit, optimizer: torch.optim.Optimizer, start: Position) -> Generator[StepEnded | EpochEnded]:
+    """Return the events of training this fit; whoever stops asking for them closes the iterator."""
+    how: dict[str, Any] = {
+        "rates": _trained_rates(fit),
+        "schedule": fit.schedule,
+        "steps_per_epoch": steps_per_epoch(fit.source),
+        "seed": fit.seed,
+        "start": start,
+        "first_epoch": fit.first_epoch,
+        "objective": fit.objective,
+        "clip_norm": fit.clip_norm,
+        "accumulate": fit.accumulate,
+    }
+    source = fit.runtime.part_of(fit.source)
+    with fit.runtime.leading(fit.network, optimizer, fit.source, fit.validate, how):
+        yield from train(fit.network, optimizer, source.batches, runtime=fit.runtime, **how)
 
 
 def _trained_rates(fit: Fit) -> list[float]:
@@ -244,7 +253,7 @@ def _trained_rates(fit: Fit) -> list[float]:
 
 
 def _validated(fit: Fit) -> ValidationResult | None:
-    return fit.validate(fit.network) if fit.validate else None
+    return fit.runtime.evaluate(fit.network, fit.validate) if fit.validate else None
 
 
 def _row(fit: Fit, event: EpochEnded, evaluated: ValidationResult | None) -> EpochRow:
@@ -271,11 +280,11 @@ def _end_cycle(fit: Fit, event: EpochEnded, row: EpochRow, cycles: list[CycleEnd
         return
     end = CycleEnd(epochs=event.epoch + 1, train_loss=row.train_loss, valid_loss=row.tempered_loss)
     if fit.keep == "best":
-        weights = mean = saving.copied(fit.network)
+        weights = mean = copied(fit.network)
         if cycles:
-            mean = saving.between(snapshots[MEAN], weights, 1 / (len(cycles) + 1))
+            mean = between(snapshots[MEAN], weights, 1 / (len(cycles) + 1))
             fit.network.load_state_dict(mean)
-            end = replace(end, mean_loss=fit.validate(fit.network).tempered_loss)
+            end = replace(end, mean_loss=fit.runtime.evaluate(fit.network, fit.validate).tempered_loss)
             fit.network.load_state_dict(weights)
         if kept_cycle([*cycles, end]) == len(cycles):
             snapshots[BEST] = mean if end.mean_is_better else weights
@@ -314,7 +323,7 @@ def _why_stopped(fit: Fit, cycles: Sequence[CycleEnd], rows: Sequence[EpochRow])
 
 
 def _tell_saved(fit: Fit, place: Position, snapshots: Mapping[int, State]) -> None:
-    with saving.lent(fit.network, snapshots.get(MOVING)):
+    with lent(fit.network, snapshots.get(MOVING)):
         fit.on_saved(fit.first_epoch + place.epoch)
 
 

@@ -34,6 +34,7 @@ from goldenrule.models.custom_heads import AnyHead, head_or_maker
 from goldenrule.models.graphs.compiled import available_threads, check_device
 from goldenrule.models.trainable import GROUPS, BatchNormFrozen
 from goldenrule.runs.history import EpochRow, History
+from goldenrule.runs.machines import Machines, Precision, Strategy
 from goldenrule.runs.store import Run
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.training import averaging as afterwards
@@ -101,6 +102,10 @@ class Learner:
         batch_size: int | None = None,
         seed: int = 0,
         device: str = "cpu",
+        devices: int = 1,
+        nodes: int = 1,
+        strategy: Strategy = "ddp",
+        precision: Precision = "32-true",
         threads: int | None = None,
         folder: str | Path | None = None,
         replay: bool = True,
@@ -136,7 +141,9 @@ class Learner:
             batch_size=batch_size,
             class_weights=class_weights,
             sampling=sampling,
-            device=check_device(device),
+            machines=Machines(
+                device=check_device(device), devices=devices, nodes=nodes, strategy=strategy, precision=precision
+            ),
             threads=threads or available_threads(),
             progress=shown,
         )

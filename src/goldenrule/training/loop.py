@@ -85,7 +85,8 @@ def train(
 ) -> Iterator[StepEnded | EpochEnded]:
     """Train in place from `start` on, yielding after every step and epoch; stop by asking for no more events.
 
-    `batches(epoch, step)` gives the global batches of an epoch from a step on, a function of these alone;
+    `batches(epoch, step)` gives the batches of an epoch from a step on, a function of these alone: whole ones, or of
+    several processes each its part of them;
     random draws inside the network are keyed by (seed, epoch, step) (law 6). Both count the epochs of the
     whole run, `first_epoch` of which came before; schedule and events those of this training. The gradient of a
     batch is shortened to `clip_norm`, and summed up over `accumulate` parts of it: less memory, the same step.
@@ -101,13 +102,16 @@ def train(
         at = start if epoch == start.epoch else Position(epoch=epoch)
         network.train()
         for examples in batches(first_epoch + epoch, at.step):
+            if not runtime.goes_on():
+                return
             now = rates_of(epoch, at.step)
             for group, rate in zip(stepper.param_groups, now, strict=True):
                 group["lr"] = rate
                 _set_momentum(group, schedule.momentum(epoch + at.step / steps_per_epoch))
             inputs, targets, weights = map(runtime.move, (examples.inputs, examples.targets, examples.weights))
-            with _draws(seed, first_epoch + epoch, at.step):
+            with _draws(seed, first_epoch + epoch, at.step, runtime.rank):
                 blend = blended(Examples(inputs, targets, weights), objective)
+                blend = replace(blend, total=runtime.share_of(blend.total))
                 stepper.zero_grad()
                 value = 0.0
                 for part in blend.split(accumulate) if accumulate > 1 else (blend,):
@@ -117,7 +121,7 @@ def train(
             if clip_norm is not None:
                 runtime.clip(model, stepper, clip_norm)
             stepper.step()
-            weight = float(weights.sum())
+            value, weight = runtime.mean(value, float(weights.sum()))
             at = replace(at, step=at.step + 1, loss=at.loss + value * weight, weight=at.weight + weight)
             yield StepEnded(position=at, loss=value, rates=now)
         every = zip(*(rates_of(epoch, step) for step in range(steps_per_epoch)), strict=True)
@@ -132,10 +136,11 @@ def _set_momentum(group: dict[str, object], momentum: float) -> None:
 
 
 @contextlib.contextmanager
-def _draws(seed: int, epoch: int, step: int) -> Iterator[None]:
-    """Key PyTorch's draws (dropout) and put its generator back afterwards."""
+def _draws(seed: int, epoch: int, step: int, rank: int) -> Iterator[None]:
+    """Key PyTorch's draws (dropout), of each process its own, and put its generator back afterwards."""
     before = torch.random.get_rng_state()
-    torch.manual_seed(int(generator(seed, "step", epoch, step).integers(2**62)))
+    place = ("step", epoch, step, rank) if rank else ("step", epoch, step)
+    torch.manual_seed(int(generator(seed, *place).integers(2**62)))
     try:
         yield
     finally:

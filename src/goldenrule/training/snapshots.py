@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from goldenrule.models.network import State, between
 from goldenrule.runs.store import Outcome, read_outcome, write_outcome
 from goldenrule.storage.tensors import Tensors
-from goldenrule.training.checkpoint import State, between
 
 MOST, MOST_BYTES = 20, 200_000_000
 """So many snapshots of a fit are kept, the newest, up to so many bytes: 14 of the whole default network."""

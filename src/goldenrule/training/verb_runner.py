@@ -34,7 +34,7 @@ from goldenrule.training.kept_epochs import KeptEpochs
 from goldenrule.training.loggers import LoggedFit, Logger, logged
 from goldenrule.training.loss import Objective
 from goldenrule.training.lr_finder import STEPS_LIVE, STEPS_ON_ROWS, RangeTest, read_curve
-from goldenrule.training.runtime import runtime
+from goldenrule.training.runtime import one_of, runtime
 from goldenrule.training.schedule import Constant, Schedule, schedule_json
 from goldenrule.training.settings import Settings, plain
 from goldenrule.training.snapshots import Snapshots
@@ -71,7 +71,7 @@ class VerbRunner:
             "class_weights": data.class_weights,
             "sampling": data.sampling,
             "seed": data.seed,
-            "device": data.device,
+            **as_json(data.machines),
             "threads": data.threads,
             "torch": torch.__version__,
             "numpy": np.__version__,
@@ -275,16 +275,19 @@ class VerbRunner:
     def _fit(
         self, state: LearnerState, network: torch.nn.Module, rates: Sequence[float], schedule: Schedule, stage: str
     ) -> Fit:
+        source, machines = self.data.source(state), self.data.machines
+        if not isinstance(network, Trainable):  # one process trains a head in seconds
+            machines = one_of(machines)
         return Fit(
             network=network,
             groups=network.groups() if isinstance(network, Trainable) else ([], [], list(network.parameters())),
-            source=self.data.source(state),
+            source=source,
             validate=self.data.validation(state),
             measure=self._custom_metrics,
             rates=rates,
             schedule=schedule,
             seed=self.data.seed,
-            runtime=runtime(self.data.device),
+            runtime=runtime(machines, threads=self.data.threads),
             stage=stage,
             first_epoch=state.epochs,
             optimizer=self.settings.optimizer,

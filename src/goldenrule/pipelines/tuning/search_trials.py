@@ -118,7 +118,7 @@ class Trials:
             class_weights="balanced" if loss == "balanced" else None,
             loss=focal if loss == "focal" else None,
             seed=self.context.options.seed,
-            device=self.context.options.device,
+            **self.context.options.machines.said,
             threads=self.context.threads,
             folder=self.context.run.folder,
             progress=progress or Silent(),

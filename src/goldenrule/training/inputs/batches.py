@@ -7,10 +7,10 @@ and can begin at any step of an epoch (law 6).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from functools import cached_property, partial
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from goldenrule.features.extractor import Features
 from goldenrule.features.likelihood import Targets
 from goldenrule.metrics.uncertainty.temperature import as_pairs, best_temperature
 from goldenrule.training.inputs.batch_augmentation import augmented_inputs, can_batch
+from goldenrule.training.inputs.parts import WHOLE, Part
 from goldenrule.training.loss import Examples, Objective
 
 Sampling = Literal["uniform", "balanced"]
@@ -81,6 +82,7 @@ class BankRows:
     seed: int
     batch_size: int
     sampling: Sampling = field(default="uniform", kw_only=True)
+    part: Part = WHOLE
 
     @property
     def count(self) -> int:
@@ -91,9 +93,14 @@ class BankRows:
         """See `Source.batches`."""
         digests, targets, weights = self.train.digests, self.train.truth, _weights(self.train)
         view = epoch % len(self.features.caches)
-        for rows in _batches_of(order(self.train, self.seed, epoch, self.sampling), self.batch_size, step):
+        left = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
+        mine, idle = self.part.rows(left, self.batch_size)
+        size = self.part.size(self.batch_size)
+        for first in range(0, len(mine), size):
+            rows = mine[first : first + size]
             features = self.features.rows([digests[row] or b"" for row in rows], view)
-            yield _examples(features.astype(np.float32), targets[rows], weights[rows])
+            counted = weights[rows] * (not (idle and first + size >= len(mine)))
+            yield _examples(features.astype(np.float32), targets[rows], counted)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,6 +165,7 @@ class Pixels:
     threads: int
     canvases: Canvases | None = None
     device: torch.device | None = None
+    part: Part = WHOLE
 
     @property
     def count(self) -> int:
@@ -172,12 +180,16 @@ class Pixels:
     def batches(self, epoch: int, step: int) -> Iterator[Examples]:
         """See `Source.batches`."""
         targets, weights = self.train.truth, _weights(self.train)
-        rows = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
-        for batch in _decoded(self, rows, epoch, self.batch_size, warped=self.warped):
+        left = order(self.train, self.seed, epoch, self.sampling)[step * self.batch_size :]
+        rows, idle = self.part.rows(left, self.batch_size)
+        seen = 0
+        for batch in _decoded(self, rows, epoch, self.part.size(self.batch_size), warped=self.warped):
             of_images = [row for row, _ in batch.slots]
             good = np.array([slot not in batch.failures for slot in range(len(of_images))], np.float32)
             counted = weights[of_images] * good
             _check_some(counted, self.train)
+            seen += len(of_images)
+            counted *= not (idle and seen == len(rows))
             if self.warped or self.device is None:
                 yield _examples(batch.pixels[: len(of_images)], targets[of_images], counted)
             else:
@@ -206,11 +218,6 @@ def _decoded(
         canvases=source.canvases,
         warped=warped,
     )
-
-
-def _batches_of(rows: npt.NDArray[np.int64], size: int, step: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(step * size, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _weights(train: LabelledTable) -> npt.NDArray[np.float32]:
@@ -260,65 +267,136 @@ Validate = Callable[[torch.nn.Module], ValidationResult]
 """Evaluates a network on validation."""
 
 
-def validate_rows(valid: LabelledTable, features: Features) -> Validate:
-    """Return a validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
-    there = np.flatnonzero(features.has(valid.digests))  # files can change while a fit runs
-    _check_any(len(there), valid)
-    every = valid.digests
-    digests, truth = [every[row] or b"" for row in there.tolist()], torch.from_numpy(valid.truth[there].copy())
-    count = VALIDATION_BYTES // (4 * features.caches[0].features) + 1
+class Outputs(NamedTuple):
+    """What a network says of some validation images: their places (m,), float64 logits (m, classes) and targets."""
 
-    def validate(network: torch.nn.Module) -> ValidationResult:
+    rows: npt.NDArray[np.int64]
+    logits: torch.Tensor
+    targets: torch.Tensor
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A validation that several processes can share."""
+
+    def outputs(self, network: torch.nn.Module, part: Part = WHOLE) -> Outputs:
+        """Return what the network says of this part of the images."""
+
+    def result(self, parts: Sequence[Outputs]) -> ValidationResult:
+        """Return the numbers of all parts together."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidateRows:
+    """Validation of networks that begin with the rows of labelled, readable images, some of them at a time."""
+
+    valid: LabelledTable
+    features: Features
+
+    def __post_init__(self) -> None:
+        _check_any(len(self._there), self.valid)
+
+    def __call__(self, network: torch.nn.Module) -> ValidationResult:
+        """Return how good the network is."""
+        return self.result([self.outputs(network)])
+
+    def outputs(self, network: torch.nn.Module, part: Part = WHOLE) -> Outputs:
+        """See `InParts.outputs`."""
         network.eval()
-        logits = []
+        places = np.array_split(self._there, part.world)[part.rank]
+        digests, truth = self._known
+        count = VALIDATION_BYTES // (4 * self.features.caches[0].features) + 1
+        logits = [torch.empty((0, len(self.valid.classes)), dtype=torch.float64)]
         with torch.inference_mode():
-            for first in range(0, len(digests), count):
-                rows = torch.from_numpy(features.rows(digests[first : first + count]).astype(np.float32))
+            for first in range(0, len(places), count):
+                asked = [digests[row] or b"" for row in places[first : first + count].tolist()]
+                rows = torch.from_numpy(self.features.rows(asked).astype(np.float32))
                 logits.append(network(rows.to(_device(network))).cpu().double())
-        return _evaluated(torch.cat(logits), truth)._replace(rows=there)
+        return Outputs(places, torch.cat(logits), torch.from_numpy(truth[places].copy()))
 
-    return validate
+    def result(self, parts: Sequence[Outputs]) -> ValidationResult:
+        """See `InParts.result`."""
+        found = _joined(parts)
+        return _evaluated(found.logits, found.targets)._replace(rows=found.rows)
+
+    @cached_property
+    def _there(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self.features.has(self.valid.digests))  # files can change while a fit runs
+
+    @cached_property
+    def _known(self) -> tuple[list[bytes | None], Targets]:
+        return self.valid.digests, self.valid.truth
 
 
-def _device(network: torch.nn.Module) -> torch.device:
-    return next(network.parameters()).device
-
-
-def validate_pixels(
-    valid: LabelledTable, preprocessing: Preprocessing, *, threads: int, batch_size: int = 32
-) -> Validate:
-    """Return a validation of networks on the plain views of labelled, readable images, which it keeps if they are few.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ValidatePixels:
+    """Validation of networks on the plain views of labelled, readable images, which it keeps if they are few.
 
     Kept, they are decoded once for a fit; threads that decode get in the way of those that compute.
     """
-    source = Pixels(
-        train=valid, preprocessing=preprocessing, augmentation=None, seed=0, batch_size=batch_size, threads=threads
-    )
-    kept: list[Examples] = []
-    few = len(valid) * 3 * preprocessing.size**2 * 4 <= VALIDATION_KEPT_BYTES
 
-    def validate(network: torch.nn.Module) -> ValidationResult:
+    valid: LabelledTable
+    preprocessing: Preprocessing
+    threads: int
+    batch_size: int = 32
+
+    def __call__(self, network: torch.nn.Module) -> ValidationResult:
+        """Return how good the network is."""
+        return self.result([self.outputs(network)])
+
+    def outputs(self, network: torch.nn.Module, part: Part = WHOLE) -> Outputs:
+        """See `InParts.outputs`."""
         network.eval()
         logits, targets, goods = [], [], []
         with torch.inference_mode():
-            if few and not kept:
-                kept.extend(source.batches(0, 0))
-            for examples in kept or source.batches(0, 0):
+            for examples in self._examples(part):
                 good = examples.weights > 0
                 logits.append(network(examples.inputs.to(_device(network))).cpu().double()[good])
                 targets.append(examples.targets[good])
                 goods.append(good.numpy())
-        good_ones = np.concatenate(goods)
-        _check_any(int(good_ones.sum()), valid)
-        evaluated = _evaluated(torch.cat(logits), torch.cat(targets))
-        rows = order(valid, 0, 0)[good_ones]  # batches come in a drawn order
-        places = np.argsort(rows)
+        rows, _ = part.rows(order(self.valid, 0, 0), self.batch_size * part.world)  # batches come in a drawn order
+        return Outputs(rows[np.concatenate(goods)], torch.cat(logits), torch.cat(targets))
+
+    def result(self, parts: Sequence[Outputs]) -> ValidationResult:
+        """See `InParts.result`."""
+        found = _joined(parts)
+        _check_any(len(found.rows), self.valid)
+        evaluated = _evaluated(found.logits, found.targets)
+        places = np.argsort(found.rows)
         return evaluated._replace(
             seen=ValidationLogits(evaluated.seen.logits[places], evaluated.seen.truth[places]),
-            rows=rows[places].astype(np.int64),
+            rows=found.rows[places].astype(np.int64),
         )
 
-    return validate
+    def _examples(self, part: Part) -> Iterable[Examples]:
+        source = Pixels(
+            train=self.valid,
+            preprocessing=self.preprocessing,
+            augmentation=None,
+            seed=0,
+            batch_size=self.batch_size * part.world,
+            threads=self.threads,
+            part=part,
+        )
+        if len(self.valid) * 3 * self.preprocessing.size**2 * 4 > VALIDATION_KEPT_BYTES:
+            return source.batches(0, 0)
+        if part not in self._kept:
+            self._kept.clear()
+            self._kept[part] = list(source.batches(0, 0))
+        return self._kept[part]
+
+    @cached_property
+    def _kept(self) -> dict[Part, list[Examples]]:
+        return {}
+
+
+def _joined(parts: Sequence[Outputs]) -> Outputs:
+    rows, logits, targets = zip(*parts, strict=True)
+    return Outputs(np.concatenate(rows), torch.cat(logits), torch.cat(targets))
+
+
+def _device(network: torch.nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _check_any(count: int, valid: LabelledTable) -> None:

@@ -22,6 +22,7 @@ from goldenrule.features.likelihood import learned_classes
 from goldenrule.models.backbone import Backbone
 from goldenrule.models.graphs.boundary import Boundary, boundary
 from goldenrule.models.graphs.compiled import available_threads, engine_kind
+from goldenrule.runs.machines import Machines
 from goldenrule.training.inputs.batches import (
     BankRows,
     LiveRows,
@@ -29,9 +30,9 @@ from goldenrule.training.inputs.batches import (
     Sampling,
     Source,
     Validate,
+    ValidatePixels,
+    ValidateRows,
     balanced_weights,
-    validate_pixels,
-    validate_rows,
 )
 from goldenrule.training.plan import MOST_BOUNDARY_BYTES, MOST_PIXELS, MOST_ROWS, batch_size, views_that_fit
 from goldenrule.training.state import LearnerState
@@ -57,7 +58,7 @@ class TrainingData:
     batch_size: int | None = None
     class_weights: ClassWeights | None = None
     sampling: Sampling = "uniform"
-    device: str = "cpu"
+    machines: Machines = field(default_factory=Machines)
     threads: int = field(default_factory=available_threads)
     progress: Progress = field(default_factory=Silent)
 
@@ -123,7 +124,7 @@ class TrainingData:
             sampling=self.sampling,
             threads=self.threads,
             canvases=self._canvases(spec.preprocessing.size),
-            device=None if self.device == "cpu" else torch.device(self.device),
+            device=None if self.machines.device == "cpu" else torch.device(self.machines.device),
         )
 
     def validation(self, state: LearnerState) -> Validate | None:
@@ -132,8 +133,8 @@ class TrainingData:
         if not len(valid):
             return None
         if state.frozen_backbone or state.precompute:
-            return validate_rows(valid, self._kept(state))
-        return validate_pixels(valid, state.backbone.spec.preprocessing, threads=self.threads)
+            return ValidateRows(valid=valid, features=self._kept(state))
+        return ValidatePixels(valid=valid, preprocessing=state.backbone.spec.preprocessing, threads=self.threads)
 
     def can_keep(self, state: LearnerState) -> bool:
         """Return whether what flows into this state's late layers can be kept: the backbone can be cut, and it fits."""
@@ -199,7 +200,7 @@ class TrainingData:
 
     def kind(self, backbone: Backbone) -> EngineKind:
         """Return the engine that runs a backbone here."""
-        return engine_kind(backbone, device=self.device, progress=self.progress)
+        return engine_kind(backbone, device=self.machines.device, progress=self.progress)
 
     def _precomputed(self, backbone: Backbone, count: int) -> Features:
         wanted = self.table.where(self.table.teaching | np.array([split == "valid" for split in self.table.splits]))
@@ -224,7 +225,7 @@ class TrainingData:
         """Return the kept pictures for this side of the input; those of another one make room."""
         if size not in self._canvases_of_size:
             self._canvases_of_size.clear()
-            self._canvases_of_size[size] = Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8))
+            self._canvases_of_size[size] = new_canvases()
         return self._canvases_of_size[size]
 
     @cached_property
@@ -238,6 +239,11 @@ class TrainingData:
     @cached_property
     def _extractors(self) -> dict[tuple[str, int], FeatureExtractor]:
         return {}
+
+
+def new_canvases(processes: int = 1) -> Canvases:
+    """Return an empty store of decoded pictures, for one of so many processes that share this machine's memory."""
+    return Canvases(min(MOST_CANVAS_BYTES, psutil.virtual_memory().total // 8) // processes)
 
 
 def _check_learnable(train: LabelledTable) -> None:
