@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +67,27 @@ def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> FeatureCache:
         "engine": kind,
     }
     return FeatureCache(as_json(key), spec.features)
+
+
+Computed = tuple[dict[bytes, Reason], tuple[int, ...]]
+"""Why images failed, by digest, and how many rows each view got."""
+
+
+class Helpers(Protocol):
+    """Other processes, on other machines or devices, that compute features together with this one."""
+
+    def extracted(
+        self,
+        extractor: FeatureExtractor,
+        table: ImageTable,
+        views: Sequence[View],
+        augmented: npt.NDArray[np.bool_] | None,
+    ) -> Computed:
+        """Write the missing rows of `FeatureExtractor.features`, each process its share."""
+
+
+HELPERS: ContextVar[Helpers | None] = ContextVar("helpers", default=None)
+"""Who helps this process; None: nobody, one engine has all the cores of a machine."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,15 +157,39 @@ class FeatureExtractor:
         jobs, reused = _missing(table, caches, augmented)
         if not jobs:
             return Features(caches=caches, views=tuple(views), computed=(0,) * len(caches), reused=reused)
-        writers = [ChunkWriter(cache) for cache in caches]
-        failed, computed = self._computed(table, jobs, views, writers)
+        helpers = HELPERS.get()
+        if helpers is None:
+            failed, computed = self._computed(table, jobs, views, [ChunkWriter(cache) for cache in caches])
+        else:
+            failed, computed = helpers.extracted(self, table, views, augmented)
+            for cache in caches:
+                cache.refresh()
         named = zip(table.uris, table.digests, strict=True)
         failures = {uri: failed[digest] for uri, digest in named if digest in failed}
         return Features(caches=caches, views=tuple(views), computed=computed, reused=reused, failures=failures)
 
+    def share(
+        self,
+        table: ImageTable,
+        views: Sequence[View],
+        augmented: npt.NDArray[np.bool_] | None,
+        *,
+        rank: int,
+        world: int,
+        all_have_looked: Callable[[], None],
+    ) -> Computed:
+        """Write one process's share of the missing rows of `features`: chunks of its own, in the cache of all.
+
+        Nobody writes before all have looked what is missing.
+        """
+        caches = tuple(self.cache(view) for view in views)
+        jobs, _ = _missing(table, caches, augmented)
+        all_have_looked()
+        return self._computed(table, jobs[rank::world], views, [ChunkWriter(cache) for cache in caches])
+
     def _computed(
         self, table: ImageTable, jobs: Sequence[DecodeJob], views: Sequence[View], writers: Sequence[ChunkWriter]
-    ) -> tuple[dict[bytes, Reason], tuple[int, ...]]:
+    ) -> Computed:
         """Write the rows of these jobs; return why images failed, by digest, and how many rows each view got."""
         engine = self.engine
         failed: dict[bytes, Reason] = {}

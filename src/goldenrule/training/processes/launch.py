@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -210,10 +211,8 @@ def _end(followers: Sequence[subprocess.Popen[bytes]], seconds: float = SECONDS_
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep Fabric's banner about its processes from the terminal."""
-    import logging
-
-    logger = logging.getLogger("lightning_fabric.utilities.rank_zero")
+    """Keep what Fabric says of its processes from the terminal."""
+    logger = logging.getLogger("lightning_fabric")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -3,24 +3,30 @@
 The leader is the process of the user: it alone reads options, decides, writes. Before each step it says whether there
 is one, so that a fit may end whenever the leader wants. What it says: `STEP`, then all compute their part of a batch
 and average their gradients; `EVALUATE`, then all take its weights and evaluate their part of the validation images;
-`STOP`, the end of a fit. Between fits it sends the next `Work`, or nothing, which ends the followers.
+`STOP`, the end of a fit. Between fits it sends the next `Work`, features to compute (`Extraction`), or nothing, which
+ends the followers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed
 
 from goldenrule.core.errors import ProcessLost
+from goldenrule.data.augmentation.augment import View
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import Computed, FeatureExtractor
 from goldenrule.models.network import copied, lent
 from goldenrule.training.inputs.batches import InParts, Validate, ValidationResult
 from goldenrule.training.inputs.parts import Part
-from goldenrule.training.processes.work import Work, packed, unpacked
+from goldenrule.training.processes.work import Extraction, Work, packed, unpacked
 
 STOP, STEP, EVALUATE = range(3)
 SECONDS_TO_DIE = 5.0
@@ -72,12 +78,47 @@ class Team:
                     with contextlib.suppress(RuntimeError):  # whoever is gone needs not be told
                         self._say(STOP)
 
-    def next_work(self) -> Work | None:
+    def extracted(
+        self,
+        extractor: FeatureExtractor,
+        table: ImageTable,
+        views: Sequence[View],
+        augmented: npt.NDArray[np.bool_] | None,
+    ) -> Computed:
+        """See `features.extractor.Helpers`."""
+        work = Extraction(extractor=extractor, table=table, views=tuple(views), augmented=augmented)
+        content = packed(work)
+        with self._together():
+            self.fabric.broadcast(content)
+            try:
+                parts = self.extract(work)
+            except BaseException:  # the others compute on, and what they say next would be no answer
+                self.lost = True
+                raise
+        failed, computed = zip(*parts, strict=True)
+        failures = {digest: reason for one in failed for digest, reason in one.items()}
+        return failures, tuple(sum(of_view) for of_view in zip(*computed, strict=True))
+
+    def extract(self, work: Extraction) -> list[Any]:
+        """Write this process's share of the features; the leader gets what all say of theirs."""
+        mine = work.extractor.share(
+            work.table,
+            work.views,
+            work.augmented,
+            rank=self.part.rank,
+            world=self.part.world,
+            all_have_looked=self.fabric.barrier,
+        )
+        every: list[Any] = [None] * self.part.world
+        torch.distributed.gather_object(mine, every if self.leads else None)
+        return every
+
+    def next_work(self) -> Work | Extraction | None:
         """Wait for the leader's next work; None: there is none."""
         content = self.fabric.broadcast(None)
-        self._work = unpacked(content) if content is not None else None
-        self._stopped = False
-        return self._work
+        work = unpacked(content) if content is not None else None
+        self._work, self._stopped = (work if isinstance(work, Work) else None), False
+        return work
 
     def finish(self) -> None:
         """Evaluate for the leader after the last step, until it says that the fit has ended."""

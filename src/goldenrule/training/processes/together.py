@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
+from goldenrule.features.extractor import HELPERS
 from goldenrule.runs.machines import as_launched, launched
 from goldenrule.runs.options import FitOptions
 
@@ -31,9 +32,12 @@ def together(options: FitOptions) -> Iterator[FitOptions]:
             follow(team)
             raise SystemExit(0)
         kept(machines, team)
+        if machines.nodes > 1 or machines.device != "cpu":  # on one machine one engine has all the cores
+            HELPERS.set(team)
     try:
         yield replace(options, devices=machines.devices, nodes=machines.nodes)
     finally:
+        HELPERS.set(None)
         if "goldenrule.training.runtime" in sys.modules:  # else nobody has been started
             from goldenrule.training.runtime import end_teams
 

@@ -14,9 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from goldenrule.core.errors import OptionError
+from goldenrule.core.progress import Silent
+from goldenrule.data.augmentation.augment import View
+from goldenrule.data.table import ImageTable
+from goldenrule.features.extractor import FeatureExtractor
 from goldenrule.training.inputs.batches import BankRows, InParts, Pixels, Source, Validate
 from goldenrule.training.inputs.parts import Part
 
@@ -30,6 +36,16 @@ class Work:
     source: Source
     validate: InParts | None
     how: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extraction:
+    """Features that several processes compute, each its share: what `FeatureExtractor.features` was asked."""
+
+    extractor: FeatureExtractor
+    table: ImageTable
+    views: tuple[View, ...]
+    augmented: npt.NDArray[np.bool_] | None
 
 
 def part_of(source: Source, part: Part, threads: int) -> Source:
@@ -49,24 +65,27 @@ def shared(validate: Validate | None) -> InParts | None:
     return replace(validate) if isinstance(validate, InParts) else None
 
 
-def packed(work: Work) -> bytes:
+def packed(work: Work | Extraction) -> bytes:
     """Return the work as bytes for `unpacked`; `OptionError` for a function that no other process can import."""
-    source = replace(work.source, canvases=None) if isinstance(work.source, Pixels) else work.source
+    if isinstance(work, Extraction):
+        work = replace(work, extractor=replace(work.extractor, progress=Silent()))
+    elif isinstance(work.source, Pixels):
+        work = replace(work, source=replace(work.source, canvases=None))
     buffer = io.BytesIO()
     try:
-        _Packer(buffer).dump((work.network, work.optimizer, source, work.validate, dict(work.how)))
+        _Packer(buffer).dump(work)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise OptionError(
-            f"This training can't be shared with another process ({error}): give --devices 1, or functions and "
-            "classes of a module that can be imported."
+            f"This work can't be shared with another process ({error}): give --devices 1, or functions and classes of "
+            "a module that can be imported."
         ) from error
     return buffer.getvalue()
 
 
-def unpacked(content: bytes) -> Work:
+def unpacked(content: bytes) -> Work | Extraction:
     """Return the work that `packed` made in a process of the same team."""
-    network, optimizer, source, validate, how = pickle.loads(content)  # noqa: S301  # from the process that started this
-    return Work(network=network, optimizer=optimizer, source=source, validate=validate, how=how)
+    work: Work | Extraction = pickle.loads(content)  # noqa: S301  # of the process that this one belongs to
+    return work
 
 
 class _Packer(pickle.Pickler):
