@@ -2,7 +2,7 @@
 
 Reading order: loop · loss, schedule, runtime · fitting · checkpoint, early_stopping, snapshots, kept_epochs ·
 lr_finder · state, verb_runner, learner · averaging, crossing · plan, settings, diagnostics · custom_metrics, loggers;
-then inputs.
+then inputs, processes.
 """
 
 from typing import TYPE_CHECKING
