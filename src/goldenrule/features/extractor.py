@@ -164,6 +164,12 @@ class FeatureExtractor:
             failed, computed = helpers.extracted(self, table, views, augmented)
             for cache in caches:
                 cache.refresh()
+            left, _ = _missing(table, caches, augmented)
+            if any(job.digest not in failed for job in left):
+                raise StorageError(
+                    f"Rows that other processes wrote are not in {caches[0].folder.parent}: all machines need the same "
+                    "feature cache. Set GOLDENRULE_CACHE to a folder that they share."
+                )
         named = zip(table.uris, table.digests, strict=True)
         failures = {uri: failed[digest] for uri, digest in named if digest in failed}
         return Features(caches=caches, views=tuple(views), computed=computed, reused=reused, failures=failures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from goldenrule.core.errors import OptionError
 
@@ -28,6 +28,14 @@ class Machines:
     precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
+        for name, most in (("devices", MOST_DEVICES), ("nodes", MOST_NODES)):
+            if not 1 <= getattr(self, name) <= most:
+                raise OptionError(f"{name}={getattr(self, name)}: wanted a number, 1 to {most:,}.")
+        for name, known in (("strategy", get_args(Strategy)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name}={getattr(self, name)!r}: wanted one of {', '.join(known)}.")
+        if self.device == "mps" and self.processes > 1:
+            raise OptionError("--device mps is one device: wanted --devices 1, or --device cpu or cuda.")
         if self.precision == "16-mixed" and self.device == "cpu":
             raise OptionError("--precision 16-mixed is for GPUs: wanted bf16-mixed or 32-true with --device cpu.")
 
@@ -117,7 +125,7 @@ def as_launched(machines: Machines, found: Launched | None) -> Machines:
     for name, asked, started in zip(("devices", "nodes"), (machines.devices, machines.nodes), wanted, strict=True):
         if asked not in (1, started):
             raise OptionError(
-                f"--{name} {asked}, but {found.by} started {found.processes} processes on {found.nodes} nodes: leave "
-                f"--{name} away, or give {started}."
+                f"--{name} {asked}, but {found.by} started {found.local} processes on each of {found.nodes} machines: "
+                f"leave --{name} away, or give {started}."
             )
     return replace(machines, devices=found.local, nodes=found.nodes)

@@ -237,9 +237,24 @@ class FitOptions:
         rare=True,
     )
     strategy: Strategy = option(
-        "ddp", "How processes train together: each its part of every batch.", panel=MACHINE, keeps_run=True, rare=True
+        "ddp",
+        "How processes train together: each its part of every batch.",
+        choices=get_args(Strategy),
+        wanted="ddp: each process has the whole network",
+        metavar="NAME",
+        panel=MACHINE,
+        keeps_run=True,
+        rare=True,
     )
-    precision: Precision = option("32-true", "What live training computes in.", panel=MACHINE, rare=True)
+    precision: Precision = option(
+        "32-true",
+        "What live training computes in.",
+        choices=get_args(Precision),
+        wanted=f"one of {', '.join(get_args(Precision))}",
+        metavar="NAME",
+        panel=MACHINE,
+        rare=True,
+    )
     threads: int | None = option(
         None,
         "Processors to use.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -17,10 +18,14 @@ import pytest
 import torch
 
 import goldenrule as gr
-from goldenrule.core.errors import OptionError, ProcessLost
+from goldenrule.core.errors import OptionError, ProcessLost, StorageError
 from goldenrule.core.progress import Silent
+from goldenrule.data.augmentation.augment import views
+from goldenrule.data.pictures import file_digests
+from goldenrule.features.extractor import HELPERS, FeatureExtractor
+from goldenrule.runs.machines import Machines
 from goldenrule.training import fitting
-from goldenrule.training.runtime import end_teams
+from goldenrule.training.runtime import end_teams, runtime
 
 Learner = Callable[..., gr.Learner]
 
@@ -97,6 +102,44 @@ def test_every_validation_image_is_seen_once(learner: Learner, monkeypatch: pyte
         np.testing.assert_allclose(found.seen.logits, alone.seen.logits, atol=1e-5)
         assert (found.seen.truth == alone.seen.truth).all()
     assert len(seen) == 2
+
+
+def test_features_are_computed_by_both_each_its_share(
+    small_photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_teams()  # those that follow so far have the cache of another test
+    table = file_digests.with_digests(gr.from_folder(small_photos))
+    taught = [digest for digest, teaches in zip(table.digests, table.teaching, strict=True) if teaches and digest]
+    backbone = gr.backbone()
+    how = {"views": views(gr.data.side_on(), 1), "augmented": table.teaching}
+    digests = [digest for digest in table.digests if digest is not None]
+    alone = FeatureExtractor.of(backbone, threads=1).features(table, **how)
+    rows = [alone.rows(digests).copy(), alone.rows(taught, 1).copy()]
+    for one in alone.caches:
+        shutil.rmtree(one.folder)
+    team = runtime(Machines(devices=2), threads=2).team
+    assert team
+    token = HELPERS.set(team)
+    try:
+        both = FeatureExtractor.of(backbone, threads=1).features(table, **how)
+        monkeypatch.setenv("GOLDENRULE_CACHE", str(tmp_path / "elsewhere"))  # the followers' is the one before
+        with pytest.raises(StorageError, match="all machines need the same feature cache"):
+            FeatureExtractor.of(backbone, threads=1).features(table)
+    finally:
+        HELPERS.reset(token)
+    assert (both.computed, both.failures) == (alone.computed, {})
+    assert (both.rows(digests) == rows[0]).all()
+    assert (both.rows(taught, 1) == rows[1]).all()
+    for one in both.caches:
+        assert len(list(one.folder.glob("*.arrow"))) >= 2, "a chunk of each"
+
+
+def test_mixed_precision_learns_nearly_the_same(learner: Learner) -> None:
+    usual, mixed = learner(1), learner(1, precision="bf16-mixed")
+    for one in (usual, mixed):
+        one.fit(1e-3, 2)
+    assert losses(mixed) != losses(usual)
+    assert losses(mixed) == pytest.approx(losses(usual), rel=0.05)
 
 
 def test_a_follower_that_is_killed_is_named_and_the_fit_goes_on_to_the_same_bits(

@@ -24,9 +24,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed
 
-from goldenrule.core.errors import ProcessLost
+from goldenrule.core.errors import OptionError, ProcessLost
 from goldenrule.runs.machines import Launched, Machines
 from goldenrule.training.processes.team import Team
 
@@ -106,8 +107,11 @@ def backend(machines: Machines) -> str:
 def started(machines: Machines, *, threads: int) -> Team:
     """Start the other processes of this node and return the team that this one leads.
 
-    `threads` are shared among them. Raises `ProcessLost` where one of them doesn't start.
+    `threads` are shared among them. Raises `OptionError` for more devices than there are, `ProcessLost` where one of
+    the processes doesn't start.
     """
+    if machines.device != "cpu" and (there := torch.cuda.device_count()) < machines.devices:
+        raise OptionError(f"--devices {machines.devices}: this machine has {there} of the kind {machines.device}.")
     folder = Path(tempfile.mkdtemp(prefix="goldenrule-"))  # readable by this user alone
     each = max(1, threads // machines.devices)
     own, *seats = (
