@@ -1,4 +1,5 @@
 """Features of the frozen backbone, computed once, cached by content, and linear heads fitted on them.
 
-Reading order: extractor · cache · linear, root_head, lbfgs, likelihood · scoring · similar_windows · speed_record.
+Reading order: extractor · cache, row_index · linear, root_head, lbfgs, likelihood · scoring · similar_windows ·
+speed_record.
 """

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from goldenrule.core.errors import FormatError, OptionError
 from goldenrule.core.extras import Late
 from goldenrule.core.memory import readable_bytes
+from goldenrule.features.row_index import RowIndex
 from goldenrule.storage.cache_folder import cache_folder
 from goldenrule.storage.files import (
     DIGEST_BYTES,
@@ -65,7 +66,8 @@ class FeatureCache:
         with contextlib.suppress(OSError):
             os.utime(self.folder / "key.json")  # when it was last used
         self._chunks: dict[str, Halves] = {}
-        self._index: dict[bytes, tuple[str, int]] = {}
+        self._mapped: list[Halves] = []  # the same, by the number that the index has
+        self._index = RowIndex()
         self.refresh()
 
     def __len__(self) -> int:
@@ -73,6 +75,14 @@ class FeatureCache:
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._index
+
+    def has(self, digests: Sequence[bytes | None]) -> npt.NDArray[np.bool_]:
+        """Return which of these images have a row, (n,); of None, an image that could not be read, there is none."""
+        return self._index.has([digest or b"" for digest in digests])
+
+    def missing(self, digests: Collection[bytes]) -> int:
+        """Return how many of these images have no row."""
+        return int((~self._index.has(list(digests))).sum())
 
     def refresh(self) -> None:
         """See what other processes have added."""
@@ -83,9 +93,9 @@ class FeatureCache:
     def rows(self, digests: Sequence[bytes]) -> Halves:
         """Return the rows (n, features) float16 of these images, in their order; `KeyError` for one that is missing."""
         result = np.empty((len(digests), self.features), np.float16)
-        for number, digest in enumerate(digests):
-            chunk, place = self._index[digest]
-            result[number] = self._chunks[chunk][place]
+        chunks, places = self._index.find(digests)
+        for number, (chunk, place) in enumerate(zip(chunks.tolist(), places.tolist(), strict=True)):
+            result[number] = self._mapped[chunk][place]
         return result
 
     def add(self, digests: Sequence[bytes], rows: Halves) -> None:
@@ -99,7 +109,8 @@ class FeatureCache:
                 write_json(self.folder / "key.json", self.key)
             self.refresh()
             first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
-            keep = [number for digest, number in sorted(first.items(), key=lambda i: i[1]) if digest not in self]
+            new = ~self.has(digests)
+            keep = [number for number in sorted(first.values()) if new[number]]
             if not keep:
                 return
             path = self.folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}.arrow"
@@ -133,9 +144,10 @@ class FeatureCache:
             self._set_aside(path)
             return
         self._chunks[path.name] = rows
-        for place, digest in enumerate(digests):
-            if good[place]:
-                self._index.setdefault(digest, (path.name, place))
+        self._index.add(
+            [digest if fine else b"" for digest, fine in zip(digests, good, strict=True)], len(self._mapped)
+        )
+        self._mapped.append(rows)
         self.damaged += int((~good).sum())
 
     def _checksums(self, digests: Sequence[bytes], rows: Halves) -> npt.NDArray[np.uint32]:

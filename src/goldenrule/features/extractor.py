@@ -45,9 +45,8 @@ class Features:
     def has(self, digests: Sequence[bytes | None], *, views: bool = False) -> npt.NDArray[np.bool_]:
         """Return which of these images have a row of the plain view, with `views` one of every view, (n,)."""
         caches = self.caches if views else self.caches[:1]
-        return np.array(
-            [digest is not None and all(digest in cache for cache in caches) for digest in digests], dtype=bool
-        )
+        there: npt.NDArray[np.bool_] = np.logical_and.reduce([cache.has(digests) for cache in caches])
+        return there
 
     def rows(self, digests: Sequence[bytes], view: int = 0) -> Halves:
         """Return the features (n, features) of these images, in their order."""
@@ -243,9 +242,9 @@ def _missing(
             rows.append(row)
             columns.update(range(len(caches)) if augmented is not None and augmented[row] else (0,))
     jobs, reused = [], [0] * len(caches)
-    uris = table.uris
-    for digest, (rows, columns) in wanted.items():
-        missing = [view for view in sorted(columns) if digest not in caches[view]]
+    uris, there = table.uris, [cache.has(list(wanted)).tolist() for cache in caches]
+    for number, (digest, (rows, columns)) in enumerate(wanted.items()):
+        missing = [view for view in sorted(columns) if not there[view][number]]
         for view in columns.difference(missing):
             reused[view] += 1
         if missing:

@@ -45,9 +45,9 @@ def near_duplicates(
     Costs grow with the number of images: each is compared with its nearest few only.
     """
     first: dict[bytes, int] = {}
-    for row, digest in enumerate(table.digests):
-        if digest is not None and digest in cache:
-            first.setdefault(digest, row)
+    digests = table.digests
+    for row in np.flatnonzero(cache.has(digests)).tolist():
+        first.setdefault(digests[row] or b"", row)
     if len(first) < 2:
         return []
     rows, short = list(first.values()), shortened(cache, list(first), likened)

@@ -127,7 +127,7 @@ class _Question:
         self.context, self.features, self.table, self.pairs = context, features, table, pairs
         cache, digests = features.caches[0], table.digests
         self.labels = table.rows["labels"].to_pylist()
-        self.readable = np.array([digest is not None and digest in cache for digest in digests], bool) & table.labelled
+        self.readable = cache.has(digests) & table.labelled
         self.movable = self.readable & np.array([split in (None, "train") for split in table.splits], bool)
         self.units = duplicate_units(table)
         self.kinds = kinds(self.labels, self.units, task=table.task)

@@ -51,7 +51,7 @@ def expected_seconds(table: ImageTable, extractor: FeatureExtractor, options: Fi
     number = DEFAULT_VIEWS if options.most_views is None else options.most_views
     plain, *augmented = views(options.augmentation, number)
     cache = extractor.cache(plain)
-    missing = sum(digest not in cache for digest in digests)
+    missing = cache.missing(digests)
     training = SHARE_THAT_TRAINS * len(augmented) * missing  # their caches are not opened to tell a time
     seconds = SECONDS_BESIDE + (missing + training) / (speed or SPEED_UNKNOWN)
     if options.linear_only or options.training is not None:

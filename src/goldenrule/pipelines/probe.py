@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from goldenrule.core.errors import TooFewImages
 from goldenrule.core.findings import plural
@@ -116,12 +115,8 @@ def _compared(before: Candidate, after: Candidate, *, as_cheap: bool = False) ->
 
 def readable(table: ImageTable, split: Split, features: Features) -> ImageTable:
     """Return the images of a split that have features."""
-    cache = features.caches[0]
-    is_used: list[bool] = [
-        p == split and d is not None and d in cache for p, d in zip(table.splits, table.digests, strict=True)
-    ]
-    mask: npt.NDArray[np.bool_] = np.array(is_used, dtype=bool)
-    return table.where(mask)
+    of_split = np.array([one == split for one in table.splits], dtype=bool)
+    return table.where(of_split & features.has(table.digests))
 
 
 def calibrated(context: FitContext, candidate: Candidate) -> Candidate:

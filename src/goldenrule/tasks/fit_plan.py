@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.augmentation.augment import views
 from goldenrule.data.splits.splitting import with_split
@@ -62,8 +60,8 @@ def plan_for(
     plan = plan_quick_fit(
         images=len(table),
         train_images=len(train),
-        missing_plain=int(np.sum([digest not in caches[0] for digest in digests])),
-        missing_augmented=sum(digest not in cache for cache in caches[1:] for digest in train_digests),
+        missing_plain=caches[0].missing(digests),
+        missing_augmented=sum(cache.missing(train_digests) for cache in caches[1:]),
         features=backbone.spec.features,
         classes=len(table.classes),
         views=options.most_views,
@@ -106,7 +104,7 @@ def _choosing(asked: ImageTable, backbones: Sequence[Backbone], device: str) -> 
     for backbone in backbones[1:]:  # the first has its rows by then
         extractor = FeatureExtractor.of(backbone, device=device)
         cache = extractor.cache()
-        missing = sum(digest not in cache for digest in set(asked.digests) if digest)
+        missing = cache.missing({digest for digest in asked.digests if digest})
         seconds += missing / (known_speed(backbone.spec, extractor.kind) or SPEED_UNKNOWN)
         stored += missing * (2 * backbone.spec.features + 40)
     names = ", ".join(backbone.spec.name for backbone in backbones)

@@ -86,5 +86,5 @@ def held_out(images: LabelledTable, rows: Rows, logits: npt.NDArray[np.float32])
 def with_features(images: ImageTable, features: Features) -> tuple[LabelledTable, Sequence[str]]:
     """Return the labelled images that have features, and the names of those that could not be read."""
     cache = features.caches[0]
-    known = np.array([digest is not None and digest in cache for digest in images.digests], dtype=bool)
+    known = cache.has(images.digests)
     return images.where(known).only_labelled(), images.where(images.labelled & ~known).uris

@@ -78,8 +78,7 @@ class TrainingData:
         """Return the readable, labelled images of train or valid, found out by precomputing their plain views."""
         table = self.table.split(name)
         cache = self.features(self.base, views=0).caches[0]
-        good = [d is not None and d in cache for d in table.digests]
-        return table.where(np.array(good, dtype=bool)).only_labelled()
+        return table.where(cache.has(table.digests)).only_labelled()
 
     def features(self, backbone: Backbone, *, views: int) -> Features:
         """Return the rows of train and valid, with this many augmented views of train; from the cache or made now."""
