@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import Numbers, command, of, only, refuse
-from goldenrule.cli.terminal import show_findings
+from goldenrule.cli.options import Cluster, Numbers, command, of, only, refuse
+from goldenrule.cli.terminal import cluster_at, show_findings
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 
@@ -20,6 +20,8 @@ EXAMPLES = """Examples:
   goldenrule precompute photos                         then goldenrule fit photos --quick computes no row
 
   goldenrule precompute photos --views 4               augmented views too, for a fit with --views 4
+
+  goldenrule precompute photos --cluster local         by a worker for each processor; or auto, HOST:PORT, ray://HOST:PORT
 
   goldenrule precompute photos --backbone resnet18 --weights resnet18.safetensors
 """
@@ -37,6 +39,7 @@ def precompute(
         ),
     ],
     views: Annotated[int, of(FitOptions, "views", help="Augmented views of each image that may train.", unset="")] = 0,
+    cluster: Cluster = None,
 ) -> Numbers:
     """Compute the features of all images into the cache: a fit with the same options then finds every row there."""
     from dataclasses import replace
@@ -51,11 +54,20 @@ def precompute(
         refuse(context, ("views",), "with --augment none, which makes none")
     if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
-    found = precomputed(source.images(), options=replace(options, views=views), progress=Bars())
+    options, images, bars = replace(options, views=views), source.images(), Bars()
+    where = "on this machine"
+    if cluster is None:
+        found = precomputed(images, options=options, progress=bars)
+    else:
+        from goldenrule.tasks.cluster.row_worker import ClusterRows
+
+        with cluster_at(cluster, options.threads, bars) as workers:
+            found = precomputed(images, options=options, elsewhere=ClusterRows(workers), progress=bars)
+            where = str(workers)
     console = Console()
     show_findings(found.findings, console)
-    console.print(Text(sentence(found, "on this machine")), soft_wrap=True)
-    return numbers(found, "on this machine")
+    console.print(Text(sentence(found, where)), soft_wrap=True)
+    return numbers(found, where)
 
 
 def sentence(found: Precomputed, where: str) -> str:

@@ -15,6 +15,7 @@
     │   └── RunMismatch             it holds the run of other images or other options
     ├── FormatError                 a file of ours that is damaged or was written by a newer version
     ├── HubError                    a Hugging Face hub that can't be reached, or refuses
+    ├── ClusterError                a Ray cluster that can't be reached, or can't do the work
     └── MissingExtra                an optional dependency that is not installed
 
 Each message says what was found, what was wanted and what to do.
@@ -95,6 +96,10 @@ class FormatError(GoldenRuleError):
 
 class HubError(GoldenRuleError):
     """A Hugging Face hub can't be reached, or refuses what it is asked."""
+
+
+class ClusterError(GoldenRuleError):
+    """A Ray cluster can't be reached, or can't do the work."""
 
 
 class MissingExtra(GoldenRuleError):
@@ -233,6 +238,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "int8": ("nncf",),
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "ray": ("ray",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
     "review": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
