@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,8 @@ from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 
 if TYPE_CHECKING:
+    from goldenrule.core.progress import Progress
+    from goldenrule.data.table import ImageTable
     from goldenrule.tasks.precompute import Precomputed
 
 EXAMPLES = """Examples:
@@ -46,7 +49,6 @@ def precompute(
 
     from goldenrule.core.console import Console, Text
     from goldenrule.core.progress import Bars
-    from goldenrule.tasks.precompute import precompute as precomputed
 
     if not views:
         refuse(context, ("augment",), "without augmented views: give --views too")
@@ -54,20 +56,26 @@ def precompute(
         refuse(context, ("views",), "with --augment none, which makes none")
     if options.start_from is not None:
         refuse(context, ("backbone",), "with --from, which names the network")
-    options, images, bars = replace(options, views=views), source.images(), Bars()
-    where = "on this machine"
-    if cluster is None:
-        found = precomputed(images, options=options, progress=bars)
-    else:
-        from goldenrule.tasks.cluster.row_worker import ClusterRows
-
-        with cluster_at(cluster, options.threads, bars) as workers:
-            found = precomputed(images, options=options, elsewhere=ClusterRows(workers), progress=bars)
-            where = str(workers)
+    found, where = computed(source.images(), replace(options, views=views), cluster, Bars())
     console = Console()
     show_findings(found.findings, console)
     console.print(Text(sentence(found, where)), soft_wrap=True)
     return numbers(found, where)
+
+
+def computed(
+    images: Path | ImageTable, options: FitOptions, cluster: str | None, progress: Progress
+) -> tuple[Precomputed, str]:
+    """Compute the rows that a fit asks for, here or on a cluster; return what was done, and where, in words."""
+    from goldenrule.tasks.precompute import precompute
+
+    if cluster is None:
+        return precompute(images, options=options, progress=progress), "on this machine"
+    from goldenrule.tasks.cluster.row_worker import ClusterRows
+
+    with cluster_at(cluster, options.threads, progress) as workers:
+        found = precompute(images, options=options, elsewhere=ClusterRows(workers), progress=progress)
+        return found, str(workers)
 
 
 def sentence(found: Precomputed, where: str) -> str:

@@ -166,6 +166,8 @@ class Cluster:
 
     def _connect(self) -> Any:
         quiet_dependencies()
+        if self._address is not None:
+            os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of half a minute each
         try:
             with _undisturbed():
                 import ray
@@ -181,7 +183,7 @@ class Cluster:
                 if address is None:
                     self._start_here(ray)
                 else:
-                    ray.init(address=address, **LOUD)
+                    _reach(ray, address)
                 return ray
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             raise ClusterError(
@@ -218,17 +220,38 @@ def threads_each(processors: Sequence[int]) -> int:
 
 
 def _check_answers(address: str, where: str) -> None:
-    """Raise `ClusterError` where nobody takes a connection at an address."""
+    """Raise `ClusterError` where nobody takes a connection at an address, or one who does not speak as Ray does."""
     host, port = host_and_port(address)
+    said = f"--cluster {where}" + (f" (RAY_ADDRESS={address})" if address != where else "")
+    usual = 10001 if address.startswith(CLIENT) else 6379
+    advice = f"Is the head node up (ray start --head), and the port right (usually {usual})?"
     try:
         socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
     except OSError as error:
-        via = f" (RAY_ADDRESS={address})" if address != where else ""
-        default = 10001 if address.startswith(CLIENT) else 6379
         raise ClusterError(
-            f"--cluster {where}{via}: nobody answers at {host}, port {port}: {error.strerror or error}. Is the head "
-            f"node up (ray start --head), and the port right (usually {default})? Tried for {ANSWER_SECONDS} s."
+            f"{said}: nobody answers at {host}, port {port}: {error.strerror or error}. {advice}"
         ) from error
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return  # asked in a way of its own
+    import grpc
+
+    with grpc.insecure_channel(address.removeprefix(CLIENT)) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
+        except grpc.FutureTimeoutError as error:
+            raise ClusterError(
+                f"{said}: who answers at {host}, port {port}, is no Ray cluster: nothing that Ray understands "
+                f"came within {ANSWER_SECONDS} s. {advice}"
+            ) from error
+
+
+def _reach(ray: Any, address: str) -> None:
+    """Connect to a cluster; through its client's server twice, whose own process for each client may fail to start."""
+    if address.startswith(CLIENT):
+        with contextlib.suppress(ConnectionError):
+            ray.init(address=address, **LOUD)
+            return
+    ray.init(address=address, **LOUD)
 
 
 @contextlib.contextmanager
