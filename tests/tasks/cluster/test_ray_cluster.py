@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from real_cluster import SLOW_PICTURES, RayCluster, free_port, wait_until
+from real_cluster import SLOW_PICTURES, RayCluster, end_with_children, free_port, wait_until
 
 Completed = subprocess.CompletedProcess[str]
 Command = Callable[..., Completed]
@@ -254,3 +256,40 @@ def test_usage_statistics_are_off_before_ray_is_imported(start: Start) -> None:
     code = "from goldenrule.core.extras import quiet_dependencies; quiet_dependencies(); import os; print(os.environ)"
     out, _ = start("-c", code, env={name: "" for name in os.environ if name.startswith("RAY_")}).communicate(timeout=60)
     assert "'RAY_USAGE_STATS_ENABLED': '0'" in out
+
+
+@pytest.mark.exhaustive
+def test_a_node_that_does_not_see_the_images_is_named_before_the_first_of_them(
+    ray_cluster: RayCluster, start: Start, cache: Path, slow_pictures: Path
+) -> None:
+    words = ["start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+    ray = shlex.join([str(Path(sys.executable).with_name("ray")), *words, f"--address={ray_cluster.address}"])
+    hidden = f"mount -t tmpfs none {shlex.quote(str(slow_pictures))} && exec {ray}"
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a node with another disk is one with mounts of its own, and only root may have them")
+    node = subprocess.Popen(
+        ["unshare", "-m", "bash", "-c", hidden],
+        env=os.environ | ray_cluster.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert node.stdout is not None
+        wait_until(lambda: b"Ray runtime started" in node.stdout.readline(), 60)  # type: ignore[union-attr]
+        asked = start(
+            "-m",
+            "goldenrule",
+            "precompute",
+            slow_pictures,
+            "--cluster",
+            ray_cluster.address,
+            env=ray_cluster.environment,
+        )
+        out, err = asked.communicate(timeout=200)
+    finally:
+        end_with_children(node)
+    assert asked.returncode == 2, out + err
+    assert f"can't do this work: it can't read {slow_pictures}/" in err
+    assert "Images, cache and classifier must lie where every node has them" in err
+    assert not rows_in(cache)
