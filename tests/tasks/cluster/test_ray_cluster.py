@@ -253,9 +253,17 @@ def test_without_the_extra_it_is_named(
 
 
 def test_usage_statistics_are_off_before_ray_is_imported(start: Start) -> None:
-    code = "from goldenrule.core.extras import quiet_dependencies; quiet_dependencies(); import os; print(os.environ)"
-    out, _ = start("-c", code, env={name: "" for name in os.environ if name.startswith("RAY_")}).communicate(timeout=60)
-    assert "'RAY_USAGE_STATS_ENABLED': '0'" in out
+    code = """
+import os, sys
+os.environ.pop("RAY_USAGE_STATS_ENABLED", None)
+from goldenrule.core.extras import quiet_dependencies
+quiet_dependencies()
+assert "ray" not in sys.modules
+from ray._common.usage import usage_lib
+print(usage_lib.usage_stats_enabled())
+"""
+    out, err = start("-c", code).communicate(timeout=60)
+    assert out.strip() == "False", err
 
 
 @pytest.mark.exhaustive

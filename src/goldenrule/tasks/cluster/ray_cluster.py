@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ class Cluster:
     def __str__(self) -> str:
         if not self.workers:
             return "on this machine"
-        of = "a local Ray cluster" if self._local else f"the Ray cluster {self.where}"
+        of = "a local Ray cluster" if self._local else f"the Ray cluster {self._address or 'of this machine'}"
         return f"on {plural(self.workers, 'worker')} of {of}"
 
     def stream(
@@ -87,7 +88,7 @@ class Cluster:
                 if isinstance(found, Failed):
                     raise ClusterError(found.words if found.ours else self._lost(found.words))
                 yield found
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayError, ConnectionError) as error:
             raise ClusterError(self._lost(first_line(error))) from error
         finally:
             if made is not None:
@@ -257,7 +258,8 @@ def _reach(ray: Any, address: str) -> None:
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Keep this process's own ways with signals and warnings, which Ray changes."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    main = threading.current_thread() is threading.main_thread()  # no other thread may handle signals
+    before = {number: signal.getsignal(number) for number in STOPPING if main}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
