@@ -113,7 +113,9 @@ def run_command(*words: object) -> None:
 
 def photos(folder: Path, count: int) -> Path:
     """Return a folder of so many photos of two classes, each with a mark of its own behind the picture's end."""
-    originals = [path for name, path in image_files([DATA / "dogscats"]) if "cats" in name or "dogs" in name]
+    named = [path for _, path in image_files([DATA / "dogscats"])]
+    cats, dogs = ([path for path in named if path.parent.name == label] for label in ("cats", "dogs"))
+    originals = [path for pair in zip(cats, dogs, strict=False) for path in pair]
     place = folder / f"photos{count}"
     for number in range(count):
         original = originals[number % len(originals)]

@@ -25,8 +25,8 @@ from goldenrule.runs.training_options import TrainingOptions
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
-SEVERAL = {("compare-models", "--backbone"), ("compare-models", "--type")}
-"""Options of which one command takes a list, and says so."""
+SEVERAL = {("compare-models", "--backbone"), ("compare-models", "--type"), ("precompute", "--views")}
+"""Options of which one command takes a list, or another default, and says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
