@@ -33,7 +33,7 @@ ANSWER_SECONDS, NODE_SECONDS = 10, 120
 STORE_BYTES = 256 << 20
 """The memory that a local cluster shares: names of files and rows of features pass through it, never pixels."""
 MOST_THREADS_EACH = 4
-LOUD = {"log_to_driver": False, "logging_level": "CRITICAL"}
+QUIETLY = {"log_to_driver": False, "logging_level": "CRITICAL"}
 
 
 class Cluster:
@@ -177,7 +177,7 @@ class Cluster:
                 address = self._address
                 if address is None and self.where == AUTO:
                     try:
-                        ray.init(address=AUTO, **LOUD)
+                        ray.init(address=AUTO, **QUIETLY)
                         return ray
                     except ConnectionError:
                         pass  # no node runs here
@@ -207,7 +207,7 @@ class Cluster:
             object_store_memory=STORE_BYTES,
             _node_ip_address="127.0.0.1",
             _temp_dir=str(folder),
-            **LOUD,
+            **QUIETLY,
         )
 
 
@@ -250,9 +250,9 @@ def _reach(ray: Any, address: str) -> None:
     """Connect to a cluster; through its client's server twice, whose own process for each client may fail to start."""
     if address.startswith(CLIENT):
         with contextlib.suppress(ConnectionError):
-            ray.init(address=address, **LOUD)
+            ray.init(address=address, **QUIETLY)
             return
-    ray.init(address=address, **LOUD)
+    ray.init(address=address, **QUIETLY)
 
 
 @contextlib.contextmanager
