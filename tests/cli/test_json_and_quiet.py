@@ -30,6 +30,7 @@ SAID = {
     "learning-curve": ("learning-curve", "run"),
     "lesson": ("lesson",),
     "lr-find": ("lr-find", "{photos}", "--steps", "5"),
+    "precompute": ("precompute", "{photos}"),
     "predict": ("predict", "run", "{image}"),
     "report": ("report", "run", "--lang", "ja"),
     "runs": ("runs", "--runs", "."),

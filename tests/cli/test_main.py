@@ -26,6 +26,7 @@ COMMANDS = [
     ["split"],
     ["show-augment"],
     ["lr-find"],
+    ["precompute"],
     ["predict"],
     ["serve"],
     ["evaluate"],

@@ -25,8 +25,13 @@ from goldenrule.runs.training_options import TrainingOptions
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[2]
-SEVERAL = {("compare-models", "--backbone"), ("compare-models", "--type"), ("export", "--precision")}
-"""Options of which one command takes a list, or another thing of that name in the field, and says so."""
+SEVERAL = {
+    ("compare-models", "--backbone"),
+    ("compare-models", "--type"),
+    ("export", "--precision"),
+    ("precompute", "--views"),
+}
+"""Options of which one command takes a list, another default, or what has that name in the field, and says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

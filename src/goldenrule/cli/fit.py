@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goldenrule.cli.options import Numbers, Overwrite, RunFolder, Verbose, command, refuse, said_again
+from goldenrule.cli.options import Cluster, Numbers, Overwrite, RunFolder, Verbose, command, refuse, said_again
 from goldenrule.runs.image_source import ImageSource, name_of
 from goldenrule.runs.options import FitOptions
 
@@ -82,6 +82,7 @@ def fit(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    cluster: Cluster = None,
     verbose: Verbose = False,
 ) -> Numbers:
     """Fit a classifier by the golden rule; evaluate it; write it with a report."""
@@ -107,7 +108,12 @@ def fit(
             return show_plan(images, options, out)
         if overwrite:
             remove_before(images, out)
-        whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose"})
+        if cluster is not None:
+            from goldenrule.cli.precompute import computed, sentence
+
+            bars = Bars(verbose=verbose)
+            bars.say(sentence(*computed(images, options, cluster, bars)))
+        whole = said_again(context, without={"quick", "minutes", "overwrite", "verbose", "cluster"})
         if options.linear_only:  # no torch is imported
             from goldenrule.pipelines.quick_fit import quick_fit
 

@@ -29,6 +29,7 @@ from goldenrule.cli import (
     learning_curve,
     lesson,
     lr_find,
+    precompute,
     predict,
     report,
     review,
@@ -178,6 +179,7 @@ PANELS = {
         "labels": labels.labels,
         "review": review.review,
         "show-augment": show_augment.show_augment,
+        "precompute": precompute.precompute,
     },
     "Understand": {
         "report": report.report,

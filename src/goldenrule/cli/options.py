@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from goldenrule.cli.argument_order import check_order
 from goldenrule.core.option import Option, check_option, default_of, options_of, spelled
+from goldenrule.runs.cluster_options import ClusterOptions
 from goldenrule.runs.image_source import ImageSource
 from goldenrule.runs.options import FitOptions
 from goldenrule.runs.training_options import TrainingOptions
@@ -379,6 +380,7 @@ LABELS = only("folder", "exclude", "labels_from", "rename", "rename_file", "csv"
 """Where images lie and what their labels are, for commands to which splits, groups and folds are nothing."""
 Threads = Annotated[int | None, of(FitOptions, "threads")]
 Device = Annotated[str, of(FitOptions, "device")]
+Cluster = Annotated[str | None, of(ClusterOptions, "cluster")]
 Exclude = Annotated[list[str] | None, of(ImageSource, "exclude")]
 Run = Annotated[Path, typer.Argument(help="The folder of a run, or of a classifier.", show_default=False)]
 FinishedRun = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]

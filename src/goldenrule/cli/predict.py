@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from goldenrule.cli.custom import CustomBackbone, CustomHead, loaded
 from goldenrule.cli.options import (
     NOTHING_READ,
+    Cluster,
     Device,
     Ended,
     Exclude,
@@ -22,7 +24,7 @@ from goldenrule.cli.options import (
     command,
     output,
 )
-from goldenrule.cli.terminal import show_findings
+from goldenrule.cli.terminal import cluster_at, show_findings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,6 +46,8 @@ EXAMPLES = """Examples:
   goldenrule predict runs/breeds photo.jpg --top 3     the three most probable classes
 
   goldenrule predict runs/dogscats new_photos/ --min-confidence 0.9     below it: status "unsure", no prediction
+
+  goldenrule predict runs/dogscats new_photos/ -o predictions.parquet --cluster auto     by the workers of a Ray cluster
 
   goldenrule predict runs/dogscats new_photos/ --sort-into sorted     a copy of each in a folder of its class
 """
@@ -76,6 +80,7 @@ def predict(
     custom_backbone: CustomBackbone = "",
     threads: Threads = None,
     device: Device = "cpu",
+    cluster: Cluster = None,
     verbose: Verbose = False,
 ) -> Numbers:
     """Predict the class of images; a row per image, also for those that can't be read."""
@@ -89,17 +94,21 @@ def predict(
 
     if out == Path("-"):
         out = Path("/dev/stdout")
-    classifier = loaded(run, custom_head, custom_backbone, device)
-    result = predict_files(
-        classifier,
-        images,
-        out=out,
-        rules=RowRules(min_confidence=min_confidence, when_ood=ood, top=top),  # type: ignore[arg-type]  # checked there
-        sort_into=sort_into,
-        exclude=exclude or (),
-        threads=threads,
-        progress=Bars(),
-    )
+    bars = Bars()
+    with ExitStack() as stack:
+        workers = stack.enter_context(cluster_at(cluster, threads, bars)) if cluster is not None else None
+        classifier = loaded(run, custom_head, custom_backbone, device)
+        result = predict_files(
+            classifier,
+            images,
+            out=out,
+            rules=RowRules(min_confidence=min_confidence, when_ood=ood, top=top),  # type: ignore[arg-type]  # checked there
+            sort_into=sort_into,
+            exclude=exclude or (),
+            threads=threads,
+            cluster=workers,
+            progress=bars,
+        )
     console = Console(stderr=to_terminal(out))
     if note := classifier.engine_note():
         console.print(Text(note, style="yellow"))

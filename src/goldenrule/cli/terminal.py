@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from goldenrule.core.console import Console, Text
     from goldenrule.core.findings import Finding
+    from goldenrule.core.progress import Progress
+    from goldenrule.tasks.cluster.ray_cluster import Cluster
 
 _HEAD = re.compile(r"  [A-Z]\S* +")
 
@@ -58,3 +60,10 @@ def show_counts(title: str, counts: Mapping[str, Mapping[str, int]], console: Co
     if any(row.get("") for row in counts.values()):
         table.add_row("without a label", *(f"{row['']:,}" for row in counts.values()))
     console.print(table)
+
+
+def cluster_at(where: str, threads: int | None, progress: Progress) -> Cluster:
+    """Return the cluster that `--cluster` names, for a `with` block; nothing of it is imported by other commands."""
+    from goldenrule.tasks.cluster.ray_cluster import Cluster
+
+    return Cluster(where, threads=threads, progress=progress)

@@ -16,6 +16,7 @@
     ├── ProcessLost                 a process that trains together with this one has ended
     ├── FormatError                 a file of ours that is damaged or was written by a newer version
     ├── HubError                    a Hugging Face hub that can't be reached, or refuses
+    ├── ClusterError                a Ray cluster that can't be reached, or can't do the work
     └── MissingExtra                an optional dependency that is not installed
 
 Each message says what was found, what was wanted and what to do.
@@ -100,6 +101,10 @@ class FormatError(GoldenRuleError):
 
 class HubError(GoldenRuleError):
     """A Hugging Face hub can't be reached, or refuses what it is asked."""
+
+
+class ClusterError(GoldenRuleError):
+    """A Ray cluster can't be reached, or can't do the work."""
 
 
 class MissingExtra(GoldenRuleError):
@@ -238,6 +243,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "int8": ("nncf",),
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "ray": ("ray",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
     "review": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),

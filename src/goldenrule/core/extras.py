@@ -14,6 +14,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "NNCF_CI": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 

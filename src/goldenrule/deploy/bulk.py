@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, get_args
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from goldenrule.models.graphs.compiled import check_threads
 from goldenrule.storage.files import atomic_path, digest, json_digest, storage_errors
 from goldenrule.storage.outputs import check_output, kept_open, written_into
 from goldenrule.storage.tensors import tensors_content
+
+if TYPE_CHECKING:
+    from goldenrule.tasks.cluster.ray_cluster import Cluster
 
 PIECE = 2_048
 SHOWN, MOST_NAMES = 40, 1_000
@@ -119,6 +122,7 @@ def predict_files(
     sort_into: Path | None = None,
     exclude: Sequence[str] = (),
     threads: int | None = None,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> Predicted:
     """Predict pictures and write a row for each to `out` (.csv, .jsonl or .parquet); return a summary.
@@ -126,6 +130,7 @@ def predict_files(
     `images` are what `pictures_of` takes: folders, pictures, patterns, lists, tables, archives, "-". The same call goes
     on where a killed one stopped. With `sort_into` each picture is copied into a folder of its class there; nothing is
     overwritten, and what is there already is not copied again. `exclude` are patterns of what is left out of folders.
+    Workers of a `cluster` give the same rows, and what was begun here may go on there.
     """
     rules, progress = rules or RowRules(), progress or Silent()
     check_threads(threads)
@@ -136,7 +141,7 @@ def predict_files(
     folders = None
     if sort_into is not None:
         folders = ClassFolders.of(sort_into, classifier.classes, images, learned=learned_from(classifier))
-    work = _Work(classifier, pictures, rules, folders, threads, progress)
+    work = _Work(classifier, pictures, rules, folders, threads, progress, cluster)
     if out is None or made is None:
         work.run(_Nowhere())
     elif (into := written_into(out)) is not None:
@@ -160,9 +165,10 @@ class _Work:
         folders: ClassFolders | None,
         threads: int | None,
         progress: Progress,
+        cluster: Cluster | None,
     ) -> None:
         self.classifier, self.pictures, self.rules, self.folders = classifier, pictures, rules, folders
-        self.threads, self.progress = threads, progress
+        self.threads, self.progress, self.cluster = threads, progress, cluster
         self.columns = columns_of(classifier, rules)
         self.tally, self.went_on = Tally(), 0
 
@@ -173,7 +179,7 @@ class _Work:
         """
         seen, ahead = hashlib.blake2b(digest_size=32), deque[Picture]()
 
-        def left() -> Iterator[tuple[str, Any]]:
+        def left() -> Iterator[Picture]:
             count = 0
             for picture in self.pictures:
                 if count == done and done and seen.hexdigest() != known:
@@ -183,13 +189,11 @@ class _Work:
                     seen.update(_identity(picture))
                     continue
                 ahead.append(picture)
-                yield picture.name, picture.read
+                yield picture
             if count < done or (count == done and done and seen.hexdigest() != known):
                 raise _OtherPictures
 
-        total = None if self.pictures.total is None else max(self.pictures.total - done, 0)
-        stream = self.classifier.stream(left(), total=total, rows=PIECE, threads=self.threads, progress=self.progress)
-        for block in stream:
+        for block in self._predictions(left(), done):
             of_block = [ahead.popleft() for _ in block.ids]
             for picture in of_block:
                 seen.update(_identity(picture))
@@ -198,6 +202,15 @@ class _Work:
                 self._sort(of_block, made, self.folders)
             rows.add(made, seen.hexdigest(), counted)
             self.tally.add(counted)
+
+    def _predictions(self, left: Iterator[Picture], done: int) -> Iterator[Predictions]:
+        if self.cluster is not None:
+            from goldenrule.tasks.cluster.picture_worker import predictions_on
+
+            return predictions_on(self.cluster, self.classifier, left, rows=PIECE, progress=self.progress)
+        total = None if self.pictures.total is None else max(self.pictures.total - done, 0)
+        each = ((picture.name, picture.read) for picture in left)
+        return self.classifier.stream(each, total=total, rows=PIECE, threads=self.threads, progress=self.progress)
 
     def _rows(self, block: Predictions) -> tuple[list[dict[str, str]], Tally]:
         classifier, counted = self.classifier, Tally()

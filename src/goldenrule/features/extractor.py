@@ -68,6 +68,29 @@ def bank_for(spec: BackboneSpec, kind: EngineKind, view: View) -> FeatureCache:
     return FeatureCache(as_json(key), spec.features)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingRows:
+    """What the caches lack of one image: the numbers of the views, and the files that had its bytes."""
+
+    number: int
+    uris: tuple[str, ...]
+    digest: bytes
+    views: tuple[int, ...]
+
+
+MadeRow = tuple[bytes, int, Halves | Reason]
+"""The digest of an image, the number of a view, and its features (features,), or why it can't be read."""
+
+
+class Elsewhere(Protocol):
+    """What computes rows in other processes than this one."""
+
+    def rows(
+        self, extractor: FeatureExtractor, table: ImageTable, missing: Sequence[MissingRows], views: Sequence[View]
+    ) -> Iterator[Sequence[MadeRow]]:
+        """Yield rows as they come, in any order; nothing, from time to time, where none has come."""
+
+
 Computed = tuple[dict[bytes, Reason], tuple[int, ...]]
 """Why images failed, by digest, and how many rows each view got."""
 
@@ -94,13 +117,14 @@ class FeatureExtractor:
     """A backbone, ready to turn images into features on this machine: the one way from files to rows.
 
     It is compiled when a row is missing, once, and stays so. `kind` is the engine that the rows are kept under: no
-    other one computes them.
+    other one computes them. With `elsewhere` other processes do, and this one writes what they give into the cache.
     """
 
     backbone: Backbone
     kind: EngineKind
     threads: int = field(default_factory=available_threads)
     progress: Progress = field(default_factory=Silent)
+    elsewhere: Elsewhere | None = None
 
     @classmethod
     def of(
@@ -110,6 +134,7 @@ class FeatureExtractor:
         device: str = "cpu",
         threads: int | None = None,
         progress: Progress | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> FeatureExtractor:
         """Return the extractor with the best engine that this device has; see `compiled.engine_kind`.
 
@@ -118,7 +143,8 @@ class FeatureExtractor:
         check_threads(threads)
         progress = progress or Silent()
         kind = engine_kind(backbone, device=device, progress=progress)
-        return cls(backbone=backbone, kind=kind, threads=threads or available_threads(), progress=progress)
+        threads = threads or available_threads()
+        return cls(backbone=backbone, kind=kind, threads=threads, progress=progress, elsewhere=elsewhere)
 
     @property
     def spec(self) -> BackboneSpec:
@@ -153,18 +179,18 @@ class FeatureExtractor:
         batch come to its end, and the open chunks be written.
         """
         caches = tuple(self.cache(view) for view in views)
-        jobs, reused = _missing(table, caches, augmented)
-        if not jobs:
+        missing, reused = _missing(table, caches, augmented)
+        if not missing:
             return Features(caches=caches, views=tuple(views), computed=(0,) * len(caches), reused=reused)
         helpers = HELPERS.get()
         if helpers is None:
-            failed, computed = self._computed(table, jobs, views, [ChunkWriter(cache) for cache in caches])
+            failed, computed = self._computed(table, missing, views, [ChunkWriter(cache) for cache in caches])
         else:
             failed, computed = helpers.extracted(self, table, views, augmented)
             for cache in caches:
                 cache.refresh()
             left, _ = _missing(table, caches, augmented)
-            if any(job.digest not in failed for job in left):
+            if any(one.digest not in failed for one in left):
                 raise StorageError(
                     f"Rows that other processes wrote are not in {caches[0].folder.parent}: all machines need the same "
                     "feature cache. Set GOLDENRULE_CACHE to a folder that they share."
@@ -188,32 +214,51 @@ class FeatureExtractor:
         Nobody writes before all have looked what is missing.
         """
         caches = tuple(self.cache(view) for view in views)
-        jobs, _ = _missing(table, caches, augmented)
+        missing, _ = _missing(table, caches, augmented)
         all_have_looked()
-        return self._computed(table, jobs[rank::world], views, [ChunkWriter(cache) for cache in caches])
+        return self._computed(table, missing[rank::world], views, [ChunkWriter(cache) for cache in caches])
+
+    def rows_here(
+        self, missing: Sequence[MissingRows], views: Sequence[View], read: Callable[[str], bytes]
+    ) -> Iterator[Sequence[MadeRow]]:
+        """Yield the rows of these images a batch at a time, by the engine of this process; `read` opens files."""
+        engine = self.engine
+        digests = {one.number: one.digest for one in missing}
+        jobs = (
+            DecodeJob(
+                row=one.number, read=partial(_first_of, read, one.uris, one.digest), views=one.views, digest=one.digest
+            )
+            for one in missing
+        )
+        decoded = batches(jobs, views, self.spec.preprocessing, batch_size=engine.batch_size, threads=self.threads)
+        for batch, found in engine.run(_with_pixels(decoded)):
+            good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
+            made: dict[int, Halves | Reason] = {**batch.failures}
+            made.update(zip(good, as_halves(found[good], self.spec.name), strict=True))
+            yield [(digests[number], view, made[slot]) for slot, (number, view) in enumerate(batch.slots)]
 
     def _computed(
-        self, table: ImageTable, jobs: Sequence[DecodeJob], views: Sequence[View], writers: Sequence[ChunkWriter]
+        self, table: ImageTable, missing: Sequence[MissingRows], views: Sequence[View], writers: Sequence[ChunkWriter]
     ) -> Computed:
-        """Write the rows of these jobs; return why images failed, by digest, and how many rows each view got."""
-        engine = self.engine
+        """Write these rows; return why images failed, by digest, and how many rows each view got."""
+        if self.elsewhere is not None:
+            coming = self.elsewhere.rows(self, table, missing, views)
+        else:
+            assert self.engine  # compiled before the clock of the task runs
+            coming = self.rows_here(missing, views, table.read)
         failed: dict[bytes, Reason] = {}
         computed = [0] * len(views)
-        wanted = sum(len(job.views) for job in jobs)
-        decoded = batches(jobs, views, self.spec.preprocessing, batch_size=engine.batch_size, threads=self.threads)
+        wanted = sum(len(one.views) for one in missing)
         with self.progress.task("precompute", wanted, "views") as task, held_back() as held:
             try:
-                for batch, found in engine.run(_with_pixels(decoded)):
-                    good = [slot for slot in range(len(batch.slots)) if slot not in batch.failures]
-                    features = dict(zip(good, as_halves(found[good], self.spec.name), strict=True))
-                    for slot, (row, view) in enumerate(batch.slots):
-                        digest = table.rows["digest"][row].as_py()
-                        if slot in batch.failures:
-                            failed[digest] = batch.failures[slot]
+                for rows in coming:
+                    for digest, view, row in rows:
+                        if isinstance(row, Reason):
+                            failed[digest] = row
                             continue
-                        writers[view].add(digest, features[slot])
+                        writers[view].add(digest, row)
                         computed[view] += 1
-                    task.advance(len(batch.slots))
+                    task.advance(len(rows))
                     if held:
                         _flush(writers)
                         held.deliver()
@@ -233,33 +278,33 @@ def _flush(writers: Sequence[ChunkWriter]) -> None:
 
 def _missing(
     table: ImageTable, caches: Sequence[FeatureCache], augmented: npt.NDArray[np.bool_] | None
-) -> tuple[list[DecodeJob], tuple[int, ...]]:
-    """Return the jobs for the rows that no cache has, one per distinct image, and how many each cache has."""
+) -> tuple[list[MissingRows], tuple[int, ...]]:
+    """Return what no cache has, once per distinct image, and how many rows each cache has."""
     wanted: dict[bytes, tuple[list[int], set[int]]] = {}
     for row, digest in enumerate(table.digests):
         if digest is not None:
             rows, columns = wanted.setdefault(digest, ([], set()))
             rows.append(row)
             columns.update(range(len(caches)) if augmented is not None and augmented[row] else (0,))
-    jobs, reused = [], [0] * len(caches)
+    found, reused = [], [0] * len(caches)
     uris, there = table.uris, [cache.has(list(wanted)).tolist() for cache in caches]
     for number, (digest, (rows, columns)) in enumerate(wanted.items()):
         missing = [view for view in sorted(columns) if not there[view][number]]
         for view in columns.difference(missing):
             reused[view] += 1
         if missing:
-            read = partial(_first_of, table, [uris[row] for row in rows], digest)
-            jobs.append(DecodeJob(row=rows[0], read=read, views=missing, digest=digest))
-    return jobs, tuple(reused)
+            names = tuple(uris[row] for row in rows)
+            found.append(MissingRows(number=rows[0], uris=names, digest=digest, views=tuple(missing)))
+    return found, tuple(reused)
 
 
-def _first_of(table: ImageTable, uris: Sequence[str], digest: bytes) -> bytes:
+def _first_of(read: Callable[[str], bytes], uris: Sequence[str], digest: bytes) -> bytes:
     """Read an image from the first of its equal files that still has these bytes."""
     for uri in uris[:-1]:
         with contextlib.suppress(OSError):
-            if digest_of(content := table.read(uri)) == digest:
+            if digest_of(content := read(uri)) == digest:
                 return content
-    return table.read(uris[-1])
+    return read(uris[-1])
 
 
 def _with_pixels(decoded: Iterator[Batch]) -> Iterator[tuple[Batch, npt.NDArray[np.float32]]]:

@@ -236,7 +236,7 @@ class Classifier:
             how: dict[str, Any] = {"engine": engine, "threads": threads, "rows": rows or BLOCK_ROWS}
             for seen in seen_in_blocks(self, jobs(), self.views, **how, task=task, odd=odd):
                 ids = [names.popleft() for _ in range(len(seen.failed))]
-                yield self.predictions(**self._as_arguments(seen), ids=ids)
+                yield self.predictions_of(seen, ids)
         odd.tell(self.preprocessing.levels, progress)
 
     def predict_here(
@@ -247,17 +247,29 @@ class Classifier:
         The calling thread decodes them: for a program with threads of its own, such as a server. Several threads may
         call at once, and share an engine of `threads`.
         """
-        engine = self._compiled(threads or available_threads(), 1, Silent())
-        jobs = (
-            DecodeJob(row=row, read=partial(bytes, content), views=range(len(self.views)))
-            for row, (_, content) in enumerate(files)
-        )
-        seen, rows = Seen.nothing(len(files), len(self.views), len(self.classes)), max(len(files), 1)
-        with Silent().task("predict", len(files), "views") as task:
-            how: dict[str, Any] = {"engine": engine, "threads": 0, "rows": rows, "task": task, "odd": Odd()}
-            for block in seen_in_blocks(self, jobs, self.views, **how):
+        readers = [partial(bytes, content) for _, content in files]
+        seen = self.seen(readers, of=1, threads=threads or available_threads(), decoders=0, odd=Odd())
+        return self.predictions_of(seen, [name for name, _ in files]), seen.reasons
+
+    def seen(
+        self, readers: Sequence[Callable[[], bytes]], *, of: int, threads: int, decoders: int | None = None, odd: Odd
+    ) -> Seen:
+        """Return what the network gives for a few of `of` views: a block of what `stream` goes through.
+
+        `decoders` are the threads that decode, 0: the calling one; by default as many as run the engine.
+        """
+        engine = self._compiled(threads, of, Silent())
+        jobs = (DecodeJob(row=row, read=read, views=range(len(self.views))) for row, read in enumerate(readers))
+        seen, rows = Seen.nothing(len(readers), len(self.views), len(self.classes)), max(len(readers), 1)
+        with Silent().task("predict", len(readers), "views") as task:
+            how: dict[str, Any] = {"threads": threads if decoders is None else decoders, "rows": rows, "task": task}
+            for block in seen_in_blocks(self, jobs, self.views, engine=engine, odd=odd, **how):
                 seen = block
-        return self.predictions(**self._as_arguments(seen), ids=[name for name, _ in files]), seen.reasons
+        return seen
+
+    def predictions_of(self, seen: Seen, ids: Sequence[str]) -> Predictions:
+        """Return what was seen of these images as predictions."""
+        return self.predictions(**self._as_arguments(seen), ids=ids)
 
     def _as_arguments(self, seen: Seen) -> dict[str, Any]:
         return {

@@ -65,7 +65,7 @@ def prepared_fit(
     """
     options, progress, state = options or FitOptions(), progress or Silent(), FitState()
     device = check_device(options.device)
-    _check_backbones(options)
+    check_backbones(options)
     with state.stage("read"):
         table, seen = read_images(source, options, progress)
         state.stamps = stamps_of(table)
@@ -191,7 +191,7 @@ def candidate_backbones(options: FitOptions, progress: Progress) -> list[Backbon
     return [first_backbone(replace(options, backbone=name), progress) for name in names]
 
 
-def _check_backbones(options: FitOptions) -> None:
+def check_backbones(options: FitOptions) -> None:
     """Raise `UnknownBackbone` for a name that there is not, before minutes of reading."""
     if options.start_from is None:
         how: dict[str, Any] = {"weights": options.weights, "size": options.size, "pooling": options.pooling}

@@ -68,7 +68,7 @@ def shared(validate: Validate | None) -> InParts | None:
 def packed(work: Work | Extraction) -> bytes:
     """Return the work as bytes for `unpacked`; `OptionError` for a function that no other process can import."""
     if isinstance(work, Extraction):
-        work = replace(work, extractor=replace(work.extractor, progress=Silent()))
+        work = replace(work, extractor=replace(work.extractor, progress=Silent(), elsewhere=None))
     elif isinstance(work.source, Pixels):
         work = replace(work, source=replace(work.source, canvases=None))
     buffer = io.BytesIO()
