@@ -19,9 +19,9 @@ from goldenrule.core.extras import Late
 from goldenrule.core.findings import Finding
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress
-from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_picture
+from goldenrule.data.containers.inside import container_name, is_folder
+from goldenrule.data.sources.picture_files import open_picture, read_picture
 from goldenrule.storage.files import DIGEST_BYTES
-from goldenrule.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,9 +60,9 @@ NAMELESS = "images"
 class ImageTable:
     """Labelled files as an Arrow table (columns of `table_schema`) with the class names its labels point into.
 
-    Bytes are reached only through `open`, so that folders can become archives or object stores. An image
-    costs some bytes here, never its pixels. The task is "multi" where an image has several labels, and stays
-    so for a split whose images have one each.
+    Bytes are reached only through `open` and `read`: the root is a folder or an archive, and a file's path goes on into
+    it (`photos.zip/cats/1.jpg`). An image costs some bytes here, never its pixels. The task is "multi" where an image
+    has several labels, and stays so for a split whose images have one each.
     """
 
     root: Path
@@ -81,8 +81,13 @@ class ImageTable:
 
     @property
     def name(self) -> str:
-        """What the images are called, and what is made of them: as their folder; NAMELESS where it has none."""
-        return self.root.resolve().name or NAMELESS
+        """What the images are called, and what is made of them: as their folder or archive, else NAMELESS."""
+        return container_name(self.root.resolve()) or NAMELESS
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder or archive of the images is where it was."""
+        return is_folder(self.root)
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -154,7 +159,7 @@ class ImageTable:
 
     def open(self, uri: str) -> BinaryIO:
         """Open one file for reading bytes: the only way to them. A pipe, a device or a huge file is an `OSError`."""
-        return open_regular(self.root / uri, most_bytes=LARGEST_PICTURE_BYTES)
+        return open_picture(self.root / uri)
 
     def read(self, uri: str) -> bytes:
         """Return the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 from goldenrule.core.findings import Finding
+from goldenrule.data.containers.inside import Stamp, stamp_of
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
-
-Stamp = tuple[int, int, int]
-"""Size in bytes, time of the last change in ns, and inode: what is the same after each look at an untouched file."""
 
 
 def stamps_of(table: ImageTable) -> dict[str, Stamp | None]:
@@ -43,7 +40,6 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
 
 def _stamp(table: ImageTable, uri: str) -> Stamp | None:
     try:
-        found = os.stat(table.root / uri)  # noqa: PTH116 - called for every file
+        return stamp_of(table.root / uri)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino

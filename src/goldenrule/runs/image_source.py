@@ -18,10 +18,12 @@ PANEL, OF_TABLE = "Images", "Images with a table of labels"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
-    """A folder of images, and how its images are found, labelled and divided."""
+    """A folder or an archive of images, and how its images are found, labelled and divided."""
 
     folder: Path = option(
-        Path(), "CLASS/image.jpg, or train/CLASS/image.jpg; or a table of paths and labels.", argument=True
+        Path(),
+        "CLASS/image.jpg, or train/CLASS/image.jpg; such a .zip or .tar; or a table of paths and labels.",
+        argument=True,
     )
     exclude: tuple[str, ...] = option(
         (),
@@ -153,11 +155,11 @@ class ImageSource:
         return not any(asked) and self.labels_from == "auto"
 
     def images(self) -> Path | ImageTable:
-        """Return the folder where nothing else is asked, else its images as they are asked for."""
+        """Return the folder where nothing else is asked, else its images as they are asked for; those of an archive."""
         from goldenrule.runs.finished import check_no_run
 
         check_no_run(self.folder)
-        return self.folder if self.is_folder else self.table()
+        return self.folder if self.is_folder and self.folder.expanduser().is_dir() else self.table()
 
     def table(self) -> ImageTable:
         """Return the images as they are asked for; raises `SourceError` for a folder or a table that can't be read."""
@@ -230,9 +232,10 @@ class ImageSource:
 
 def name_of(images: Path | ImageTable) -> str:
     """Return the name that what is made of these images takes: that of their folder."""
+    from goldenrule.data.containers.inside import container_name
     from goldenrule.data.table import NAMELESS
 
-    return images.resolve().name or NAMELESS if isinstance(images, Path) else images.name
+    return container_name(images.resolve()) or NAMELESS if isinstance(images, Path) else images.name
 
 
 def is_table_file(path: Path) -> bool:

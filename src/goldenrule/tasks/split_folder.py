@@ -37,6 +37,7 @@ from goldenrule.core.errors import (
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json, from_json
+from goldenrule.data.containers.inside import stamp_of
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as near_pairs
 from goldenrule.data.grouping import with_alike
@@ -271,7 +272,7 @@ def shown_series(table: ImageTable, looks: Sequence[FileScan], *, seed: int) -> 
 def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[str, Any]:
     """Return what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
     try:
-        stated = [(name, (table.root / name).stat()) for name in files]
+        stated = [[name, *stamp_of(table.root / name)[:2]] for name in files]  # name, size and time of the change
     except OSError as error:
         raise SourceError(
             f"{error.filename} can't be read any more ({error.strerror}). Nothing was split: give the command again."
@@ -279,7 +280,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[
     rows = table.rows.select(["uri", "split", "labels", "group"]).to_pylist()
     return {
         "source": table.name,  # shared with the copies: no path of its maker
-        "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
+        "files": json_digest(stated),
         "labels": json_digest([table.classes, rows]),
         "options": as_json(wish),
     }

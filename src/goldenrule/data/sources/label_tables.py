@@ -11,7 +11,9 @@ from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, Severity, plural
+from goldenrule.data.containers.inside import is_folder
 from goldenrule.data.grouping import with_given_groups, with_groups
+from goldenrule.data.sources.archive_listing import whole_of
 from goldenrule.data.sources.folders import LabelsFrom, from_folder
 from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header, splits_of
 from goldenrule.data.sources.label_files import (
@@ -59,6 +61,7 @@ def from_source(
         return from_folder(
             folder, train=train, valid=valid, test=test, group_by=group_by, labels_from=labels_from, exclude=exclude
         )
+    root = folder = whole_of(root)
     failed: SourceError | None = None
     table: ImageTable | None = None
     try:
@@ -72,7 +75,7 @@ def from_source(
     if file is None and in_splits:
         wanted = Wanted(id=ID_OF_SPLITS)
         return _labelled(joined(in_splits), root, wanted, group_by=group_by, said="metadata", exclude=exclude)
-    if file is None and root.is_dir():
+    if file is None and is_folder(root):
         file = only_table(root, exclude)
     if file is not None:
         return from_csv(file, images=root, group_by=group_by, exclude=exclude)

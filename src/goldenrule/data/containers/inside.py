@@ -1,0 +1,154 @@
+"""Files by their paths, be they in a folder or in an archive: `photos.zip/cats/1.jpg` is a path as well.
+
+An archive is indexed once per process, again where it has changed, and each read opens it anew: threads share nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from goldenrule.core.errors import SourceError
+from goldenrule.data.containers.in_tar import scanned_tar
+from goldenrule.data.containers.in_zip import scanned_zip
+from goldenrule.data.containers.members import Contents, Members, unusable
+from goldenrule.storage.regular_files import open_regular, read_regular
+
+ENDINGS = (".tar", ".zip")
+PACKED_ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_ANY_SIZE = 1 << 62
+Stamp = tuple[int, int, int]
+"""Size in bytes, time of the last change in ns, and inode: what is the same after each look at an untouched file."""
+_known: dict[Path, tuple[Stamp, Members]] = {}
+_scanning = threading.Lock()
+
+
+def divided(path: Path) -> tuple[Path, str] | None:
+    """Return the archive that a path leads into, and the name in it ("" for all of it); None where it leads into none.
+
+    >>> divided(Path("photos/cats/1.jpg")) is None
+    True
+    """
+    for count, piece in enumerate(path.parts, start=1):
+        if piece.lower().endswith(ENDINGS):
+            archive = Path(*path.parts[:count])
+            if archive.is_file():
+                return archive, "/".join(path.parts[count:])
+    return None
+
+
+def container_name(path: Path) -> str:
+    """Return the name of a folder, or that of an archive without its ending.
+
+    >>> container_name(Path("sets/photos.zip")), container_name(Path("sets/v1.2"))
+    ('photos', 'v1.2')
+    """
+    return path.stem if path.name.lower().endswith(ENDINGS) and not path.is_dir() else path.name
+
+
+def read_file(path: Path, *, most_bytes: int) -> bytes:
+    """Return the bytes of a file. Raises `OSError` as `read_regular` does, and for what an archive lacks."""
+    try:
+        return read_regular(path, most_bytes=most_bytes)
+    except (NotADirectoryError, FileNotFoundError):
+        if (found := divided(path)) is None or not found[1]:
+            raise
+    archive, name = found
+    with open_regular(archive, most_bytes=_ANY_SIZE) as file:
+        try:
+            members = _members(archive, file)
+        except SourceError as error:  # it was one when its images were listed
+            raise unusable(str(path), "the archive can't be read any more") from error
+        return members.read(file, name, most_bytes=most_bytes)
+
+
+def open_file(path: Path, *, most_bytes: int) -> BinaryIO:
+    """Return a file, open for reading bytes; one of an archive is held in memory."""
+    try:
+        return open_regular(path, most_bytes=most_bytes)
+    except (NotADirectoryError, FileNotFoundError):
+        return io.BytesIO(read_file(path, most_bytes=most_bytes))
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes when a file does; of a file in an archive that of the archive. Raises `OSError` for none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - called for every file
+    except NotADirectoryError:
+        if (inside := divided(path)) is None:
+            raise
+        return _stamp(os.stat(inside[0]))  # noqa: PTH116
+    return _stamp(found)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is that of a folder, of an archive, or of a folder in one."""
+    if path.is_dir() or (found := divided(path)) is None:
+        return path.is_dir()
+    return not found[1] or found[1] in members_of(found[0]).layout.folders
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is that of a file, be it in an archive; an archive is a file too."""
+    if path.is_file() or (found := divided(path)) is None:
+        return path.is_file()
+    return members_of(found[0]).has(found[1])
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Return the tables and what else lies in a folder itself, or the tables alone in one of an archive."""
+    if folder.is_dir() or (found := divided(folder)) is None:
+        return list(folder.iterdir())
+    archive, inner = found
+    return [archive / name for name in members_of(archive).layout.tables if name.rpartition("/")[0] == inner]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders that lie in a folder itself."""
+    if folder.is_dir() or (found := divided(folder)) is None:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    archive, inner = found
+    return [archive / name for name in members_of(archive).layout.folders if name.rpartition("/")[0] == inner]
+
+
+def members_of(archive: Path) -> Members:
+    """Return the files of an archive, by its index. Raises `SourceError` where it is none."""
+    with open_regular(archive, most_bytes=_ANY_SIZE) as file:
+        return _members(archive, file)
+
+
+def contents_of(archive: Path) -> Contents:
+    """Return the names in an archive. Raises `SourceError` for a file that is none, whatever it is called."""
+    with open_regular(archive, most_bytes=_ANY_SIZE) as file:
+        stamp = _stamp(os.fstat(file.fileno()))
+        contents, members = _scanned(archive, file)
+        _known[archive] = stamp, members
+        return contents
+
+
+def _members(archive: Path, file: BinaryIO) -> Members:
+    stamp = _stamp(os.fstat(file.fileno()))
+    if (found := _known.get(archive)) is None or found[0] != stamp:
+        with _scanning:  # one thread looks, the others wait for it
+            if (found := _known.get(archive)) is None or found[0] != stamp:
+                found = _known[archive] = stamp, _scanned(archive, file)[1]
+    return found[1]
+
+
+def _scanned(archive: Path, file: BinaryIO) -> tuple[Contents, Members]:
+    file.seek(0)
+    try:
+        return scanned_zip(file) if archive.name.lower().endswith(".zip") else scanned_tar(file)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        raise SourceError(
+            f"{archive} is no archive that can be read ({error}): its end may be missing. Copy it again, whole."
+        ) from error
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_size, found.st_mtime_ns, found.st_ino
