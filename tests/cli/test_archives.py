@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +93,36 @@ def test_python_takes_archives(cache: Path, small_photos: Path, tmp_path: Path) 
     predictions = found.classifier.predict(archive)
     assert len(predictions) == 68
     assert predictions.ok.all()
+
+
+def test_shards_of_real_photos_give_the_numbers_of_their_folder(
+    command: Command, small_photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shards").mkdir()
+    for split in ("train", "valid", "test"):
+        files = sorted((small_photos / split).rglob("*.jpg"))
+        for half in range(2):
+            with tarfile.open(tmp_path / "shards" / f"{split}-{half:06d}.tar", "w") as shard:
+                for path in files[half::2]:
+                    label = str(int(path.parent.name == "dogs")).encode()
+                    key = f"{path.parent.name}-{path.stem}".replace(".", "_")
+                    for name, content in ((f"{key}.jpg", path.read_bytes()), (f"{key}.cls", label)):
+                        member = tarfile.TarInfo(name)
+                        member.size = len(content)
+                        shard.addfile(member, io.BytesIO(content))
+    assert command("fit", "--quick", small_photos, "-o", "of_folder").returncode == 0
+    found = command("fit", "--quick", "shards/*.tar", "-o", "run", "--rename", "0=cats", "--rename", "1=dogs")
+    assert found.returncode == 0, found.stderr
+    features = json.loads((tmp_path / "run" / "result.json").read_text())["features"]
+    assert features["computed"] == 0
+    known = json.loads((tmp_path / "of_folder" / "result.json").read_text())
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["counts"] == known["counts"]
+    again = command("predict", "run", "shards/test-*.tar", "-o", "rows.csv")
+    assert again.returncode == 0, again.stderr
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 12
+    asked = command("fit", "--quick", "shards", "--label", "colour")
+    assert asked.returncode == 2
+    assert "--label colour: shards has no such labels, only cls" in asked.stderr
 
 
 def test_a_changed_archive_is_other_images(command: Command, small_photos: Path, tmp_path: Path) -> None:

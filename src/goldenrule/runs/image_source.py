@@ -79,7 +79,7 @@ class ImageSource:
     )
     id: str | None = option(
         None,
-        "The table's column that names the image.",
+        "The table's column that names the image; of Parquet files, the one that holds it.",
         unset="the one that names the most",
         metavar="COLUMN",
         panel=OF_TABLE,
@@ -87,7 +87,7 @@ class ImageSource:
     )
     label: str | None = option(
         None,
-        "The table's column that names the class.",
+        "The table's column that names the class; of shards cls, txt or a field of their JSON.",
         unset="the only other one",
         metavar="COLUMN",
         panel=OF_TABLE,
@@ -151,7 +151,16 @@ class ImageSource:
     @property
     def is_folder(self) -> bool:
         """Whether nothing is asked of the images but the folder where they lie."""
-        asked = (*self.split_names, self.table_file, self.rename_file, self.rename, self.exclude, self.journal)
+        asked = (
+            *self.split_names,
+            self.table_file,
+            self.id,
+            self.label,
+            self.rename_file,
+            self.rename,
+            self.exclude,
+            self.journal,
+        )
         return not any(asked) and self.labels_from == "auto"
 
     def images(self) -> Path | ImageTable:
@@ -209,19 +218,25 @@ class ImageSource:
             group_by=self.group_by,
             labels_from=self.labels_from,  # type: ignore[arg-type]  # checked there
             exclude=self.exclude,
+            label=self.label,
+            id=self.id,
         )
 
     def _check_no_columns(self) -> None:
         """Raise `OptionError` where a column is named although there is no table that has it."""
+        from goldenrule.data.sources.shards import may_be_shards
+
+        of_shards = {} if may_be_shards(self.folder) else {"--id": self.id, "--label": self.label}
         columns = {
-            "--id": self.id,
-            "--label": self.label,
+            **of_shards,
             "--split": self.split,
             "--group": self.group,
             "--fold-column": self.fold_column,
         }
         if self.separator is not None:
             raise OptionError("--separator is about the cells of a table: give --csv FILE too.")
+        if (self.id or self.label) and (any(self.split_names) or self.labels_from != "auto"):
+            raise OptionError("--label and --labels-from (or --train-name) are two ways to label: give one.")
         named = [option for option, column in columns.items() if column is not None]
         if named:
             from goldenrule.data.sources.label_files import labels_file

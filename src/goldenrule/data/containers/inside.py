@@ -10,6 +10,9 @@ import os
 import tarfile
 import threading
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,6 +68,13 @@ def read_file(path: Path, *, most_bytes: int) -> bytes:
         except SourceError as error:  # it was one when its images were listed
             raise unusable(str(path), "the archive can't be read any more") from error
         return members.read(file, name, most_bytes=most_bytes)
+
+
+@contextmanager
+def reading(archive: Path, *, most_bytes: int) -> Iterator[Callable[[str], bytes]]:
+    """Return what reads one file after another by its name in an archive, which is opened once."""
+    with open_regular(archive, most_bytes=_ANY_SIZE) as file:
+        yield partial(_members(archive, file).read, file, most_bytes=most_bytes)
 
 
 def open_file(path: Path, *, most_bytes: int) -> BinaryIO:

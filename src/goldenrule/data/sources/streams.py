@@ -23,6 +23,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.data.sources.folders import TABLE_ENDINGS, FilesOf, files_to_predict
 from goldenrule.data.sources.label_files import read_columns
 from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, by_name, read_picture
+from goldenrule.data.sources.shards import SHARD_ENDINGS, shards_at
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
 STDIN = "-"
@@ -108,7 +109,7 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     it. Names are relative to the folder or archive; with several arguments those of archives, lists and tables begin
     with them. Raises `SourceError` for what is not there, and for a folder without a picture.
     """
-    words = tuple(str(one) for one in arguments)
+    words = tuple(one for argument in arguments for one in _shards_or(str(argument)))
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     findings: list[Finding] = []
     plain = [one for one in words if not is_container(one)]
@@ -119,6 +120,14 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
         if is_container(one) and one != STDIN and not Path(one).expanduser().exists():
             _globbed(one)
     return found
+
+
+def _shards_or(argument: str) -> list[str]:
+    """Return the archives that a pattern names, or that lie in a folder without pictures; else the argument itself."""
+    path = Path(argument).expanduser()
+    some = path.is_dir() and any(one.name.lower().endswith(SHARD_ENDINGS) for one in path.iterdir())
+    named = shards_at(path) if some or (argument != STDIN and not path.exists()) else []
+    return [str(one) for one in named] or [argument]
 
 
 def is_container(argument: str | os.PathLike[str]) -> bool:
