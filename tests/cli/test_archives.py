@@ -125,6 +125,15 @@ def test_shards_of_real_photos_give_the_numbers_of_their_folder(
     assert "--label colour: shards has no such labels, only cls" in asked.stderr
 
 
+def test_a_pattern_that_the_shell_has_spelled_out_is_told(command: Command, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.parquet").touch()
+    found = command("fit", "--quick", *(tmp_path / f"{number}.parquet" for number in range(3)))
+    assert found.returncode == 2
+    assert "3 files are given" in found.stderr
+    assert f"Put a pattern into quotes, so that the shell leaves it alone: '{tmp_path}/*.parquet'" in found.stderr
+
+
 def test_a_changed_archive_is_other_images(command: Command, small_photos: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(small_photos, tmp_path / "pets"))
     archive = packed(folder, tmp_path / "pets", "zip")

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from goldenrule.core.errors import SourceError
+from goldenrule.data.containers.in_parquet import scanned_parquet
 from goldenrule.data.containers.in_tar import scanned_tar
 from goldenrule.data.containers.in_zip import scanned_zip
 from goldenrule.data.containers.members import Contents, Members, unusable
 from goldenrule.storage.regular_files import open_regular, read_regular
 
-ENDINGS = (".tar", ".zip")
+PARQUET = ".parquet"
+ENDINGS = (".tar", ".zip", PARQUET)
 PACKED_ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _ANY_SIZE = 1 << 62
 Stamp = tuple[int, int, int]
@@ -153,7 +155,10 @@ def _members(archive: Path, file: BinaryIO) -> Members:
 def _scanned(archive: Path, file: BinaryIO) -> tuple[Contents, Members]:
     file.seek(0)
     try:
-        return scanned_zip(file) if archive.name.lower().endswith(".zip") else scanned_tar(file)
+        name = archive.name.lower()
+        if name.endswith(PARQUET):
+            return scanned_parquet(file)
+        return scanned_zip(file) if name.endswith(".zip") else scanned_tar(file)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise SourceError(
             f"{archive} is no archive that can be read ({error}): its end may be missing. Copy it again, whole."

@@ -9,7 +9,7 @@ from typing import Any
 
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import Finding
-from goldenrule.data.containers.inside import PACKED_ENDINGS, contents_of, divided, members_of
+from goldenrule.data.containers.inside import PACKED_ENDINGS, PARQUET, contents_of, divided, members_of
 from goldenrule.data.containers.members import Contents
 from goldenrule.data.sources.listing import Exclusions, Listing, is_utf8, listing
 from goldenrule.data.sources.picture_files import by_name, is_picture_by_content
@@ -22,6 +22,8 @@ def listing_of(root: Path, exclude: Sequence[str] = ()) -> Listing:
     if root.is_dir() or (found := divided(root)) is None:
         return listing(root, exclude)
     archive, inner = found
+    if archive.name.lower().endswith(PARQUET):
+        raise SourceError(f"{archive} holds rows and no folders: give it alone, or gr.from_shards({str(archive)!r}).")
     contents = contents_of(archive)
     return _Sorted(root, Exclusions(exclude, root), contents, inner).listing(contents.findings(str(archive)))
 

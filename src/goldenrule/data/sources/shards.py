@@ -1,4 +1,4 @@
-"""Labelled images in shards: tar files as WebDataset writes them. A label that is not proved is asked for."""
+"""Labelled images in shards: WebDataset's tar files, Parquet files. A label that is not proved is asked for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Field
-from goldenrule.data.containers.inside import ENDINGS
+from goldenrule.data.containers.inside import ENDINGS, PARQUET
 from goldenrule.data.grouping import with_groups
 from goldenrule.data.sources.listing import Exclusions, listing
+from goldenrule.data.sources.parquet_samples import read_rows
 from goldenrule.data.sources.split_folders import split_in, split_of
 from goldenrule.data.sources.tar_samples import TXT, Cell, Samples, is_packed_as_samples, read_samples
 from goldenrule.data.table import ImageTable, Split, image_table, one_form
@@ -34,7 +35,7 @@ def from_shards(
     group_by: str = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Return the images of shards as WebDataset writes them: `key.jpg` in a tar file, beside `key.cls` or another.
+    """Return the images of shards: tar files as WebDataset writes them, `key.jpg` beside `key.cls`; Parquet files.
 
     `path` is a shard, a folder of shards, or a pattern (`'shards/*.tar'`). The label stands in `key.cls`, in `key.json`
     (its field `label`, `cls` or a list of such), or in `key.txt`; `label` says which: `cls`, `txt`, or a field of the
@@ -42,19 +43,23 @@ def from_shards(
     may be a caption is none. `id` is the ending of the images that are meant where a key has several. Names of
     shards such as `train-0001.tar` say their splits.
 
+    Of Parquet files `id` is the column that holds the images, and `label` that of the labels: by default the only
+    column of bytes, and the only ClassLabel as Hugging Face writes it, or one with a usual name.
+
     Raises `SourceError` where no label is found, or several that differ: which one is meant is asked for.
     """
     root = Path(path).expanduser()
     files = shards_at(root)
     if not files:
         raise SourceError(
-            f"{root} names no shards: wanted a .tar file, a folder of such, or a pattern: 'shards/*.tar'."
+            f"{root} names no shards: wanted a .tar or .parquet file, a folder of such, or a pattern: 'shards/*.tar'."
         )
     place = _common(files)
     samples = Samples(captions=frozenset({TXT}))
     for file in files:
         prefix = "" if file == place else f"{file.relative_to(place).as_posix()}/"
-        read_samples(file, samples, prefix=prefix, image=id, label=label)
+        read = read_rows if _is_parquet(file) else read_samples
+        read(file, samples, prefix=prefix, image=id, label=label)
     return table_of_samples(place, samples, label=label, said=str(root), group_by=group_by, exclude=exclude)
 
 
@@ -82,7 +87,11 @@ def may_be_shards(root: Path) -> bool:
 
 def are_samples(files: _Files) -> bool:
     """Return whether archives are packed as samples: asked of the first one."""
-    return bool(files) and is_packed_as_samples(files[0])
+    return bool(files) and (_is_parquet(files[0]) or is_packed_as_samples(files[0]))
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith(PARQUET)
 
 
 def check_samples(root: Path, table: ImageTable) -> None:
@@ -164,7 +173,7 @@ def chosen_column(samples: Samples, label: str | None, said: str) -> str:
     if not plain:
         raise SourceError(
             f"{said} has images, and no labels beside them: wanted key.cls, key.json with a field label, or key.txt "
-            "beside key.jpg; or class folders in one archive."
+            "beside key.jpg; a column of a Parquet file, named by --label NAME; or class folders in one archive."
         )
     agreeing = [name for name in columns if all(_say_the_same(columns[name], cells) for cells in plain.values())]
     if not agreeing or not set(agreeing) >= plain.keys():
