@@ -125,6 +125,32 @@ def test_shards_of_real_photos_give_the_numbers_of_their_folder(
     assert "--label colour: shards has no such labels, only cls" in asked.stderr
 
 
+def test_photos_at_an_address_give_the_numbers_of_their_folder(
+    process: Command, bucket: Callable[..., str], small_photos: Path, tmp_path: Path
+) -> None:
+    files = {path.relative_to(small_photos).as_posix(): path.read_bytes() for path in small_photos.rglob("*.jpg")}
+    address = bucket("photos", {f"sets/pets/{name}": content for name, content in files.items()}) + "/sets/pets"
+    assert process("fit", "--quick", small_photos, "-o", "of_folder").returncode == 0
+    found = process("fit", "--quick", address)
+    assert found.returncode == 0, found.stderr
+    run = tmp_path / "runs" / "pets"
+    assert f"goldenrule fit {address}" in found.stdout, "the next command can be copied"
+    assert json.loads((run / "run.json").read_text())["images"]["folder"] == address
+    assert json.loads((run / "result.json").read_text())["features"]["computed"] == 0
+    assert result(run) == result(tmp_path / "of_folder")
+    assert "data:image/jpeg" in (run / "report.html").read_text()
+    again = process("predict", run, f"{address}/test", "-o", "rows.csv")
+    assert again.returncode == 0, again.stderr
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 12
+    bucket("photos", {"sets/pets/train/cats/broken.jpg": b"no picture"})
+    changed = process("fit", "--quick", address, "-o", run)
+    assert changed.returncode == 2
+    assert "was made with other images (1 added)" in changed.stderr
+    gone = process("fit", "--quick", "s3://photos/nothing")
+    assert gone.returncode == 2
+    assert gone.stderr.startswith("error: s3://photos/nothing has no objects")
+
+
 def test_a_pattern_that_the_shell_has_spelled_out_is_told(command: Command, tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.parquet").touch()

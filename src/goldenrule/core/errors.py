@@ -233,6 +233,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "int8": ("nncf",),
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "s3": ("pyarrow",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
     "review": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),

@@ -20,6 +20,7 @@ from goldenrule.core.findings import Finding
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress
 from goldenrule.data.containers.inside import container_name, is_folder
+from goldenrule.data.containers.objects import absolute
 from goldenrule.data.sources.picture_files import open_picture, read_picture
 from goldenrule.storage.files import DIGEST_BYTES
 
@@ -82,7 +83,12 @@ class ImageTable:
     @property
     def name(self) -> str:
         """What the images are called, and what is made of them: as their folder or archive, else NAMELESS."""
-        return container_name(self.root.resolve()) or NAMELESS
+        return container_name(self.place) or NAMELESS
+
+    @property
+    def place(self) -> Path:
+        """Where the images are, wherever the program runs: the whole path of the root, or its address."""
+        return absolute(self.root)
 
     @property
     def is_there(self) -> bool:

@@ -148,7 +148,7 @@ def learned_from(classifier: Classifier) -> ImageTable | None:
 
 def _check_apart(folder: Path, learned: ImageTable) -> None:
     """Raise `OptionError` where a folder is or holds one with images that a run learned from, or is a class there."""
-    place, root = folder.resolve(), learned.root.resolve()
+    place, root = folder.resolve(), learned.place
     paths = [Path(uri) for uri in learned.uris]
     holding = {root / one.parent for one in paths}
     every = zip(paths, learned.rows["labels"].to_pylist(), strict=True)

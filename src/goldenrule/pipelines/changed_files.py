@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from goldenrule.core.findings import Finding
-from goldenrule.data.containers.inside import Stamp, stamp_of
+from goldenrule.data.containers.inside import Stamp
+from goldenrule.data.containers.inside import stamps_of as file_stamps
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
 
 
 def stamps_of(table: ImageTable) -> dict[str, Stamp | None]:
     """Return the stamp of each file by its uri, None where there is no such file; nothing is read."""
-    return {uri: _stamp(table, uri) for uri in table.uris}
+    return file_stamps(table.root, table.uris)
 
 
 def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iterator[Finding]:
@@ -20,9 +21,9 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
 
     Only files whose stamp differs are read again; a copy with the same bytes in their place is no change.
     """
-    found = []
+    found, now = [], stamps_of(table)
     for uri, known in zip(table.uris, table.digests, strict=True):
-        if known is None or uri not in before or _stamp(table, uri) == before[uri]:
+        if known is None or uri not in before or now[uri] == before[uri]:
             continue
         try:
             if digest(table.read(uri)) != known:
@@ -36,10 +37,3 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
             fields={"n": len(found)},
             evidence=tuple(found),
         )
-
-
-def _stamp(table: ImageTable, uri: str) -> Stamp | None:
-    try:
-        return stamp_of(table.root / uri)
-    except OSError:
-        return None

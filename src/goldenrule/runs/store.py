@@ -31,6 +31,7 @@ from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, InputError, OptionError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, Name, as_type, parse_json
+from goldenrule.data.containers.objects import written
 from goldenrule.data.sources.origin import some_names
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
@@ -242,7 +243,7 @@ def about_images(table: ImageTable) -> dict[str, Any]:
     places = table.places if any(place is not None for place in table.places) else None
     content = canonical_json([*listed, *([groups] if any(groups) else []), *([places] if places else [])])
     return {
-        "folder": str(table.root.resolve()),
+        "folder": written(table.place),
         "count": len(table),
         "classes": list(table.classes),
         "digest": digest(content.encode()).hex(),
@@ -301,7 +302,7 @@ def _split_text(table: ImageTable) -> str:
 
 
 def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
-    name = str(table.root.resolve())
+    name = written(table.place)
     if before.folder != name:
         return f"{before.folder}, {before.count:,}, instead of {name}, {len(table):,}"
     old = {row["path"]: row["digest"] for row in split_rows(folder)}

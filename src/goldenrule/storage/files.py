@@ -136,8 +136,10 @@ def in_shell(word: object) -> str:
 
     >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
     ('runs/dogs', "'runs/my dogs'")
+    >>> in_shell(Path("s3://bucket/photos"))  # of which `Path` makes one slash
+    's3://bucket/photos'
     """
-    return shlex.quote(str(word))
+    return shlex.quote(re.sub(r"^s3:/(?!/)", "s3://", str(word)))
 
 
 def make_folder(path: Path) -> Path:

@@ -141,7 +141,7 @@ def split_folder(
     )
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     folder = Path(destination).expanduser()
-    _check_apart(table.root, folder)
+    _check_apart(table.place, folder)
     if "valid" in table.splits and not anew:
         raise OptionError(f"{table.root} has a train and a valid split already. --anew deals its images out again.")
     files = all_files(table.root, (*table.exclude, *exclude))
@@ -287,7 +287,7 @@ def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[
 
 
 def _check_apart(source: Path, folder: Path) -> None:
-    one, other = source.resolve(), folder.resolve()
+    one, other = source, folder.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise OptionError(f"{folder} and {source} lie in each other. Give a folder beside it for the copy.")
 

@@ -11,6 +11,7 @@ from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.data.containers.inside import PACKED_ENDINGS, PARQUET, contents_of, divided, members_of
 from goldenrule.data.containers.members import Contents
+from goldenrule.data.containers.objects import is_address
 from goldenrule.data.sources.listing import Exclusions, Listing, is_utf8, listing
 from goldenrule.data.sources.picture_files import by_name, is_picture_by_content
 from goldenrule.data.sources.split_folders import split_called
@@ -19,9 +20,9 @@ from goldenrule.data.sources.system_files import is_bin, is_system_file, is_syst
 
 def listing_of(root: Path, exclude: Sequence[str] = ()) -> Listing:
     """Return what lies below a folder, or in an archive or a folder of one. Raises as `listing` does."""
-    if root.is_dir() or (found := divided(root)) is None:
+    if root.is_dir() or ((found := divided(root)) is None and not is_address(root)):
         return listing(root, exclude)
-    archive, inner = found
+    archive, inner = found or (root, "")
     if archive.name.lower().endswith(PARQUET):
         raise SourceError(f"{archive} holds rows and no folders: give it alone, or gr.from_shards({str(archive)!r}).")
     contents = contents_of(archive)

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, plural
 from goldenrule.data.containers.inside import divided, is_file, is_folder
+from goldenrule.data.containers.objects import is_address
 from goldenrule.data.grouping import with_groups
 from goldenrule.data.sources.archive_listing import check_not_packed, listing_of, whole_of
 from goldenrule.data.sources.left_out import left_out, lost_folders
@@ -198,7 +199,9 @@ def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:
 
 def _kind_of(path: Path) -> FileKind | str:
     """Return what a path leads to, or in words why it leads to nothing."""
-    if divided(path) is not None and (is_folder(path) or is_file(path)):
+    if is_address(path) and not (is_folder(path) or is_file(path)):
+        return "has no objects"
+    if is_address(path) or (divided(path) is not None and (is_folder(path) or is_file(path))):
         return FileKind.FOLDER if is_folder(path) else FileKind.FILE
     try:
         return what_it_is(path.stat().st_mode)

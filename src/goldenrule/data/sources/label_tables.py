@@ -12,7 +12,7 @@ from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, Severity, plural
-from goldenrule.data.containers.inside import PARQUET, is_folder
+from goldenrule.data.containers.inside import PARQUET, is_file, is_folder
 from goldenrule.data.grouping import with_given_groups, with_groups
 from goldenrule.data.sources.archive_listing import whole_of
 from goldenrule.data.sources.folders import LabelsFrom, from_folder
@@ -71,7 +71,7 @@ def from_source(
     named, shards = root, partial(from_shards, root, label=label, id=id, group_by=group_by, exclude=exclude)
     if label is not None or id is not None:
         return shards()
-    if root.is_file() and root.name.lower().endswith(PARQUET):
+    if root.name.lower().endswith(PARQUET) and is_file(root):
         return shards()
     root = folder = whole_of(root)
     failed: SourceError | None = None

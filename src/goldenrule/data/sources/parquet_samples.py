@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.extras import Late
 from goldenrule.data.containers.in_parquet import LARGEST_GROUP_BYTES, row_name
+from goldenrule.data.containers.inside import opened
 from goldenrule.data.sources.label_columns import LABEL_NAMES
 from goldenrule.data.sources.tar_samples import Cell, Samples, cell_of_value
 
@@ -38,7 +39,8 @@ def read_rows(path: Path, samples: Samples, *, prefix: str, image: str | None, l
     Pictures themselves are not read. Raises `SourceError` for a file that is none, or holds no pictures, and where
     several columns hold some.
     """
-    with _opened(path) as file:
+    with opened(path) as source:
+        file = _read(path, source)
         columns = _columns(path, file, image, label)
         _check_groups(path, file.metadata, columns.image)
         row = 0
@@ -50,7 +52,8 @@ def read_rows(path: Path, samples: Samples, *, prefix: str, image: str | None, l
 
 def pictures_in_rows(path: Path) -> Iterator[str]:
     """Yield the names of the pictures in a Parquet file."""
-    with _opened(path) as file:
+    with opened(path) as source:
+        file = _read(path, source)
         columns = _columns(path, file, None, None)
         row = 0
         for found in _batches(file, Columns(image=columns.image, labels=(), classes={})):
@@ -59,9 +62,9 @@ def pictures_in_rows(path: Path) -> Iterator[str]:
                 row += 1
 
 
-def _opened(path: Path) -> Any:
+def _read(path: Path, source: BinaryIO) -> Any:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(source)
     except pa.ArrowException as error:
         raise SourceError(f"{path} is no Parquet file that can be read ({str(error).splitlines()[0]}).") from error
 

@@ -7,14 +7,18 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from itertools import takewhile
 from pathlib import Path
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Field
-from goldenrule.data.containers.inside import ENDINGS, PARQUET
+from goldenrule.data.containers.inside import ENDINGS, PARQUET, contents_of, divided, is_file, is_folder
+from goldenrule.data.containers.objects import is_address
 from goldenrule.data.grouping import with_groups
-from goldenrule.data.sources.listing import Exclusions, listing
+from goldenrule.data.sources.archive_listing import listing_of
+from goldenrule.data.sources.listing import Exclusions
 from goldenrule.data.sources.parquet_samples import read_rows
 from goldenrule.data.sources.split_folders import split_in, split_of
 from goldenrule.data.sources.tar_samples import TXT, Cell, Samples, is_packed_as_samples, read_samples
@@ -68,21 +72,29 @@ def shards_at(root: Path) -> _Files:
 
     A folder in which pictures lie is none of shards, whatever else is there.
     """
-    if root.is_file():
+    if is_file(root):
         return [root] if root.name.lower().endswith(SHARD_ENDINGS) else []
-    if root.is_dir():
-        found = listing(root)
+    if is_folder(root) and divided(root) is None:
+        found = listing_of(root)
         return [] if found.pictures else [root / name for name in found.others if name.lower().endswith(SHARD_ENDINGS)]
     if not any(mark in str(root) for mark in _WILD):
         return []
-    named = [Path(name) for name in sorted(glob.glob(str(root), recursive=True))]  # noqa: PTH207 - ** of any root
-    return [path for path in named if path.is_file() and path.name.lower().endswith(SHARD_ENDINGS)]
+    if is_address(root):
+        above = Path(*takewhile(lambda piece: not any(mark in piece for mark in _WILD), root.parts))
+        named = [above / name for name in sorted(contents_of(above).files) if fnmatchcase(str(above / name), str(root))]
+    else:
+        named = [Path(name) for name in sorted(glob.glob(str(root), recursive=True))]  # noqa: PTH207 - ** of any root
+    return [
+        path for path in named if (is_address(path) or path.is_file()) and path.name.lower().endswith(SHARD_ENDINGS)
+    ]
 
 
 def may_be_shards(root: Path) -> bool:
     """Return whether a path may name shards, so that an option about their labels has a meaning; nothing is read."""
     path = root.expanduser()
-    return not path.is_dir() or any(one.name.lower().endswith(SHARD_ENDINGS) for one in path.iterdir())
+    return (
+        is_address(path) or not path.is_dir() or any(one.name.lower().endswith(SHARD_ENDINGS) for one in path.iterdir())
+    )
 
 
 def are_samples(files: _Files) -> bool:
@@ -96,7 +108,7 @@ def _is_parquet(path: Path) -> bool:
 
 def check_samples(root: Path, table: ImageTable) -> None:
     """Raise `SourceError` where the images of an archive lie in class folders, and have other labels beside them."""
-    if not root.is_file() or not are_samples([root]):
+    if (found := divided(root)) is None or found[1] or not are_samples([root]):
         return
     beside, said = Samples(captions=frozenset({TXT})), str(root)
     read_samples(root, beside, prefix="", image=None, label=None)
@@ -206,9 +218,7 @@ def _example(cells: Sequence[Cell]) -> str:
 
 def _common(files: _Files) -> Path:
     """Return the folder that shards have in common, or the only shard itself."""
-    return (
-        files[0] if len(files) == 1 and files[0].is_file() else Path(os.path.commonpath([one.parent for one in files]))
-    )
+    return files[0] if len(files) == 1 else Path(os.path.commonpath([one.parent for one in files]))
 
 
 def _splits(uris: Sequence[str], said: str) -> list[Split | None]:
