@@ -10,8 +10,10 @@ import html
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -379,6 +381,52 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server of objects that speaks as S3 does, a process of its own on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (tmp_path_factory.mktemp("s3") / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Set the environment of the server; `bucket(name, {"cats/1.jpg": bytes})` puts files there."""
+    import pyarrow.fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_server,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def put(name: str, files: dict[str, bytes]) -> str:
+        place = s3_server.removeprefix("http://")
+        system = pyarrow.fs.S3FileSystem(
+            endpoint_override=place, scheme="http", region="us-east-1", allow_bucket_creation=True
+        )
+        system.create_dir(name)
+        for path, content in files.items():
+            with system.open_output_stream(f"{name}/{path}") as file:
+                file.write(content)
+        return f"s3://{name}"
+
+    return put
 
 
 Completed = subprocess.CompletedProcess[str]

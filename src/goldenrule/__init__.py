@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from goldenrule.data.hugging_face import from_hf
     from goldenrule.data.sources.folders import from_folder
     from goldenrule.data.sources.label_tables import from_csv, from_dataframe
+    from goldenrule.data.sources.shards import from_shards
     from goldenrule.data.splits.folds import k_fold
     from goldenrule.data.splits.splitting import with_split
     from goldenrule.data.table import ImageTable
@@ -92,6 +93,7 @@ _HOMES = {
     "from_folder": "data.sources.folders",
     "from_hf": "data.hugging_face",
     "from_json": "core.schema",
+    "from_shards": "data.sources.shards",
     "k_fold": "data.splits.folds",
     "learning_curve_of": "tasks.run_learning_curve",
     "metrics": "",
@@ -146,6 +148,7 @@ __all__ = [
     "from_folder",
     "from_hf",
     "from_json",
+    "from_shards",
     "k_fold",
     "learning_curve_of",
     "metrics",

@@ -1,14 +1,19 @@
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goldenrule.core.errors import InputError
 from goldenrule.core.findings import Finding
 from goldenrule.data.sources.folders import from_folder
 from goldenrule.data.table import ImageTable, image_table
 from goldenrule.notebook import images_html
+from goldenrule.runs.store import about_images
 from goldenrule.storage.files import digest
 
 
@@ -93,3 +98,69 @@ def test_an_image_costs_bytes_of_index_and_never_its_pixels():
     table = image_table(Path(), ["class_a"], uris=names, splits=["train"] * count, labels=[[0]] * count)
     table = table.with_digests([digest(name.encode()) for name in names])
     assert table.rows.nbytes / count < 110
+
+
+def indexed(images: int) -> ImageTable:
+    """Return the index of so many images in a hundred classes, without the images."""
+    numbers = range(images)
+    return image_table(
+        Path("/photos"),
+        [f"class_{number:02d}" for number in range(100)],
+        uris=[f"train/class_{number % 100:02d}/n{number:08d}.jpg" for number in numbers],
+        splits=["train" if number % 5 else "valid" for number in numbers],
+        labels=[[number % 100] for number in numbers],
+    ).with_digests([number.to_bytes(32, "little") for number in numbers])
+
+
+def test_an_image_costs_about_a_hundred_bytes_of_index() -> None:
+    assert indexed(20_000).rows.nbytes / 20_000 < 120
+
+
+@pytest.mark.parametrize(
+    ("asked", "most_bytes"),
+    [
+        (lambda table: table.targets, 40),
+        (lambda table: table.teaching, 20),
+        (lambda table: table.split("train").rows.num_rows, 20),
+        (lambda table: table.counts(), 50),
+        (lambda table: repr(table), 20),
+        (about_images, 60),
+    ],
+    ids=["targets", "teaching", "split", "counts", "repr", "about_images"],
+)
+def test_what_a_fit_asks_of_a_table_makes_no_list_of_all_images(
+    asked: Callable[[ImageTable], object], most_bytes: int
+) -> None:
+    peaks = []
+    for images in (15_000, 30_000):
+        table = indexed(images)
+        asked(table)  # imports are not counted
+        tracemalloc.start()
+        asked(table)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 15_000 < most_bytes
+
+
+@given(
+    labels=st.lists(st.lists(st.integers(0, 2), max_size=3, unique=True), min_size=1, max_size=8),
+    splits=st.lists(st.sampled_from(["train", "valid", "test", None]), min_size=8, max_size=8),
+    picked=st.lists(st.booleans(), min_size=8, max_size=8),
+)
+def test_columns_say_what_the_rows_say(labels: list[list[int]], splits: list[str | None], picked: list[bool]) -> None:
+    count = len(labels)
+    whole = image_table(Path(), "abc", uris=list(map(str, range(count))), splits=splits[:count], labels=labels)
+    table = whole.where(np.array(picked[:count]))
+    rows = [row for row, taken in zip(labels, picked, strict=False) if taken]
+    parts = [split for split, taken in zip(splits, picked[:count], strict=False) if taken]
+    if table.task == "single":
+        assert table.targets.tolist() == [row[0] if row else -1 for row in rows]
+    else:
+        assert table.truth.tolist() == [[int(c in row) for c in range(3)] if row else [-1] * 3 for row in rows]
+    assert table.teaching.tolist() == [bool(row) and part == "train" for row, part in zip(rows, parts, strict=True)]
+    assert table.split("valid").uris == [uri for uri, part in zip(table.uris, parts, strict=True) if part == "valid"]
+    for split in ("train", "valid", "test", None):
+        of_split = [row for row, part in zip(rows, parts, strict=True) if part == split]
+        found = table.counts().get(split or "all", dict.fromkeys([*"abc", ""], 0))
+        assert found == {**{name: sum(at in row for row in of_split) for at, name in enumerate("abc")},
+                         "": sum(not row for row in of_split)}  # fmt: skip

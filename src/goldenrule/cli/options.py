@@ -162,6 +162,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line; `OptionError` where an option stands in the place of another's value."""
         _check_values(self.get_params(ctx), args)
+        _check_patterns(self.get_params(ctx), args)
         return super().parse_args(ctx, args)
 
 
@@ -191,6 +192,21 @@ def _check_values(parameters: Iterable[Any], args: Sequence[str]) -> None:
             wanted = (options[word].metavar or "a value").strip("<>")
             raise OptionError(f"{word} {value}: {word} wants {wanted}, and {value} is another option.")
     _check_places(options, words)
+
+
+def _check_patterns(parameters: Iterable[Any], args: Sequence[str]) -> None:
+    """Raise `OptionError` where a shell has spelled out a pattern of shards for a command that takes one path."""
+    if not any(one.name == "folder" and one.param_type_name == "argument" for one in parameters):
+        return
+    shards = [word for word in args if word.lower().endswith((".tar", ".parquet")) and Path(word).is_file()]
+    if len(shards) > 1:
+        from goldenrule.core.errors import OptionError
+
+        pattern = Path(shards[0]).with_name(f"*{Path(shards[0]).suffix}")
+        raise OptionError(
+            f"{len(shards):,} files are given, from {shards[0]} to {shards[-1]}; wanted one path. Put a pattern into "
+            f"quotes, so that the shell leaves it alone: '{pattern}'."
+        )
 
 
 def _check_places(options: Mapping[str, Any], words: Sequence[str]) -> None:

@@ -244,6 +244,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "ray": ("ray",),
+    "s3": ("pyarrow",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn"),
     "review": ("starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),

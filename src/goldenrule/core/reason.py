@@ -20,6 +20,8 @@ _GOES_ON = (
 """Words after an option that are no value of it."""
 _VALUE = rf"(?P<value>'[^']*'|(?!(?:{_GOES_ON})\b)\S+?(?=[.,:;)]*(?:\s|$)))"
 _OPTION = re.compile(rf"(?P<command>{_COMMAND})|(?<![\w-])--(?P<name>[a-z][a-z-]*[a-z])(?: {_VALUE})?")
+_ONE_SLASH = re.compile(r"(?<![\w/])s3:/(?!/)")
+"""What a path makes of an address."""
 _reader = threading.local()
 
 
@@ -58,10 +60,13 @@ def in_readers_words(message: str) -> str:
     'id= and label= name columns of a CSV file: give csv=FILE too.'
     >>> in_readers_words("--at-most 0: wanted 1 or more. Omit --quick, or run: goldenrule labels RUN --at-most 5")
     'top=0: wanted 1 or more. Omit quick=True, or run: goldenrule labels RUN --at-most 5'
+    >>> in_readers_words("s3:/bucket/photos has no objects.")
+    's3://bucket/photos has no objects.'
     >>> with on_the_command_line():
     ...     in_readers_words("--at-most 0: wanted 1 or more.")
     '--at-most 0: wanted 1 or more.'
     """
+    message = _ONE_SLASH.sub("s3://", message)
     return message if getattr(_reader, "on_command_line", False) else _OPTION.sub(_keyword, message)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -19,9 +18,10 @@ from goldenrule.core.extras import Late
 from goldenrule.core.findings import Finding
 from goldenrule.core.lazy import from_above
 from goldenrule.core.progress import Progress
-from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, read_picture
+from goldenrule.data.containers.inside import container_name, is_folder
+from goldenrule.data.containers.objects import absolute
+from goldenrule.data.sources.picture_files import open_picture, read_picture
 from goldenrule.storage.files import DIGEST_BYTES
-from goldenrule.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,9 +60,9 @@ NAMELESS = "images"
 class ImageTable:
     """Labelled files as an Arrow table (columns of `table_schema`) with the class names its labels point into.
 
-    Bytes are reached only through `open`, so that folders can become archives or object stores. An image
-    costs some bytes here, never its pixels. The task is "multi" where an image has several labels, and stays
-    so for a split whose images have one each.
+    Bytes are reached only through `open` and `read`: the root is a folder or an archive, and a file's path goes on into
+    it (`photos.zip/cats/1.jpg`). An image costs some bytes here, never its pixels. The task is "multi" where an image
+    has several labels, and stays so for a split whose images have one each.
     """
 
     root: Path
@@ -81,8 +81,18 @@ class ImageTable:
 
     @property
     def name(self) -> str:
-        """What the images are called, and what is made of them: as their folder; NAMELESS where it has none."""
-        return self.root.resolve().name or NAMELESS
+        """What the images are called, and what is made of them: as their folder or archive, else NAMELESS."""
+        return container_name(self.place) or NAMELESS
+
+    @property
+    def place(self) -> Path:
+        """Where the images are, wherever the program runs: the whole path of the root, or its address."""
+        return absolute(self.root)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder or archive of the images is where it was."""
+        return is_folder(self.root)
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -105,10 +115,11 @@ class ImageTable:
     @property
     def targets(self) -> npt.NDArray[np.int64]:
         """The class index of each row (n,), -1 where unlabelled; single label only."""
-        labels = self.rows["labels"].to_pylist()
         if self.task == "multi":
             raise InputError("These images have several labels each; wanted one class per image here.")
-        return np.array([row[0] if row else -1 for row in labels], dtype=np.int64)
+        targets = np.full(len(self), -1, np.int64)
+        targets[self.labelled] = _flat(self.rows["labels"])
+        return targets
 
     @property
     def truth(self) -> npt.NDArray[np.int64] | npt.NDArray[np.int8]:
@@ -118,10 +129,9 @@ class ImageTable:
         """
         if self.task == "single":
             return self.targets
-        labels = self.rows["labels"].to_pylist()
         marks = np.zeros((len(self), len(self.classes)), np.int8)
-        for row, label in zip(marks, labels, strict=True):
-            row[label if label else slice(None)] = 1 if label else -1
+        marks[self._rows_of_labels, _flat(self.rows["labels"])] = 1
+        marks[~self.labelled] = -1
         return marks
 
     @property
@@ -132,7 +142,7 @@ class ImageTable:
     @property
     def teaching(self) -> npt.NDArray[np.bool_]:
         """Which rows are learned from, (n,): those of train that have a label."""
-        return np.asarray(self.labelled & np.array([split == "train" for split in self.splits], dtype=bool))
+        return np.asarray(self.labelled & self._in_split("train"))
 
     @property
     def guessing_loss(self) -> float:
@@ -154,7 +164,7 @@ class ImageTable:
 
     def open(self, uri: str) -> BinaryIO:
         """Open one file for reading bytes: the only way to them. A pipe, a device or a huge file is an `OSError`."""
-        return open_regular(self.root / uri, most_bytes=LARGEST_PICTURE_BYTES)
+        return open_picture(self.root / uri)
 
     def read(self, uri: str) -> bytes:
         """Return the bytes of one file. Raises `OSError` where it is none, or too large for a picture."""
@@ -173,7 +183,7 @@ class ImageTable:
 
     def split(self, name: Split) -> Self:
         """Return the rows of one split, in order."""
-        return self.where(np.array([split == name for split in self.splits], dtype=bool))
+        return self.where(self._in_split(name))
 
     def only_labelled(self) -> LabelledTable:
         """Return the rows that have a label, in order: what a classifier can learn from."""
@@ -218,12 +228,26 @@ class ImageTable:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of images per split and class, in class order; "" counts the unlabelled ones."""
         counts: dict[str, dict[str, int]] = {}
-        names = (*self.classes, "")
-        for split, labels in zip(self.splits, self.rows["labels"].to_pylist(), strict=True):
-            row = counts.setdefault(split or "all", dict.fromkeys(names, 0))
-            for label in labels or [-1]:
-                row[names[label]] += 1
-        return {split: counts[split] for split in (*SPLITS, "all") if split in counts}
+        rows, labels = self._rows_of_labels, _flat(self.rows["labels"])
+        for split in (*SPLITS, None):
+            chosen = self._in_split(split)
+            if chosen.any():
+                each = np.bincount(labels[chosen[rows]], minlength=len(self.classes)).tolist()
+                unlabelled = int((chosen & ~self.labelled).sum())
+                counts[split or "all"] = dict(zip((*self.classes, ""), (*each, unlabelled), strict=True))
+        return counts
+
+    @property
+    def _rows_of_labels(self) -> npt.NDArray[np.int64]:
+        """The row of each label, (labels of all images,)."""
+        lengths = pc.list_value_length(self.rows["labels"]).to_numpy()
+        return np.repeat(np.arange(len(self)), lengths)
+
+    def _in_split(self, split: Split | None) -> npt.NDArray[np.bool_]:
+        """Return which rows are in a split, or in none yet, (n,)."""
+        splits = self.rows["split"]
+        found = pc.is_null(splits) if split is None else pc.fill_null(pc.equal(splits, split), fill_value=False)
+        return np.asarray(found.to_numpy(), dtype=bool)
 
     def _with(self, column: str, values: pa.Array) -> Self:
         schema = table_schema()
@@ -231,8 +255,8 @@ class ImageTable:
         return replace(self, rows=self.rows.set_column(index, schema.field(index), values))
 
     def __repr__(self) -> str:
-        images: Counter[str] = Counter(split or "all" for split in self.splits)
-        counts = {split: images[split] for split in (*SPLITS, "all") if split in images}
+        images = {split or "all": int(self._in_split(split).sum()) for split in (*SPLITS, None)}
+        counts = {split: count for split, count in images.items() if count}
         several = ", several labels an image" if self.task == "multi" else ""
         return f"{type(self).__name__}({len(self):,} images, {len(self.classes)} classes{several}, {counts})"
 
@@ -253,6 +277,11 @@ class LabelledTable(ImageTable):
 
 def _fields(table: ImageTable) -> dict[str, Any]:
     return {field.name: getattr(table, field.name) for field in fields(table)}
+
+
+def _flat(labels: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return the labels of all images, one after another."""
+    return np.asarray(pc.list_flatten(labels).to_numpy(), dtype=np.int64)
 
 
 def one_form(text: str) -> str:

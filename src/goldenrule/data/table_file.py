@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from goldenrule.core.errors import FormatError
 from goldenrule.core.schema import Name, as_type, check_schema
+from goldenrule.data.containers.objects import written
 from goldenrule.data.table import ImageTable, table_schema
 
 SCHEMA_VERSION = 3
@@ -21,7 +22,7 @@ def table_content(table: ImageTable) -> bytes:
     """Return a table, its classes and where its images lie as an Arrow file; findings are not kept."""
     about = {
         "schema_version": SCHEMA_VERSION,
-        "root": str(table.root.resolve()),
+        "root": written(table.place),
         "classes": table.classes,
         "task": table.task,
     }

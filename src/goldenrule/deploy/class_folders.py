@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenrule.core.errors import FormatError, OptionError, StorageError, is_installed
+from goldenrule.data.containers.inside import is_file
+from goldenrule.data.sources.picture_files import read_picture
 from goldenrule.metrics.predictions_csv import OUT, UNSURE
 from goldenrule.storage.files import make_folder, storage_errors
 from goldenrule.storage.unfinished import remove_leftovers, unfinished_file
@@ -146,7 +148,7 @@ def learned_from(classifier: Classifier) -> ImageTable | None:
 
 def _check_apart(folder: Path, learned: ImageTable) -> None:
     """Raise `OptionError` where a folder is or holds one with images that a run learned from, or is a class there."""
-    place, root = folder.resolve(), learned.root.resolve()
+    place, root = folder.resolve(), learned.place
     paths = [Path(uri) for uri in learned.uris]
     holding = {root / one.parent for one in paths}
     every = zip(paths, learned.rows["labels"].to_pylist(), strict=True)
@@ -167,8 +169,11 @@ def _copied(image: Path, place: Path) -> bool:
     if (target := _free_name(image, place)) is None:
         return False
     with storage_errors(place), unfinished_file(place) as temporary:
-        shutil.copyfile(image, temporary)
-        shutil.copystat(image, temporary)
+        if image.is_file():
+            shutil.copyfile(image, temporary)
+            shutil.copystat(image, temporary)
+        else:
+            temporary.write_bytes(read_picture(image))
         while target is not None:
             try:
                 os.link(temporary, target)  # never replaces what is there
@@ -186,10 +191,16 @@ def _free_name(image: Path, place: Path) -> Path | None:
     """Return the first name that no file has; None where one of them is this very image."""
     target, number = place / image.name, 1
     while target.exists() or target.is_symlink():
-        if target.is_file() and filecmp.cmp(image, target, shallow=False):
+        if target.is_file() and _is_same(image, target):
             return None
         number += 1
         target = place / f"{image.stem}-{number}{image.suffix}"
-    if not image.exists():
+    if not is_file(image):
         raise FileNotFoundError(image)
     return target
+
+
+def _is_same(image: Path, target: Path) -> bool:
+    if image.is_file():
+        return filecmp.cmp(image, target, shallow=False)
+    return read_picture(image) == read_picture(target)

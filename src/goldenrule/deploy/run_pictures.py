@@ -38,7 +38,7 @@ def run_pictures(folder: Path) -> RunPictures | None:
     if not is_run(run) or not (run / "result.json").is_file():
         return None
     table, result = run_images(run), run_result(run)
-    if not table.root.is_dir():
+    if not table.is_there:
         return None
     splits = np.array([split or "" for split in table.splits])
     labelled = {name: (splits == name) & table.labelled for name in ("test", "valid")}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 from goldenrule.core.findings import Finding
+from goldenrule.data.containers.inside import Stamp
+from goldenrule.data.containers.inside import stamps_of as file_stamps
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
-
-Stamp = tuple[int, int, int]
-"""Size in bytes, time of the last change in ns, and inode: what is the same after each look at an untouched file."""
 
 
 def stamps_of(table: ImageTable) -> dict[str, Stamp | None]:
     """Return the stamp of each file by its uri, None where there is no such file; nothing is read."""
-    return {uri: _stamp(table, uri) for uri in table.uris}
+    return file_stamps(table.root, table.uris)
 
 
 def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iterator[Finding]:
@@ -23,9 +21,9 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
 
     Only files whose stamp differs are read again; a copy with the same bytes in their place is no change.
     """
-    found = []
+    found, now = [], stamps_of(table)
     for uri, known in zip(table.uris, table.digests, strict=True):
-        if known is None or uri not in before or _stamp(table, uri) == before[uri]:
+        if known is None or uri not in before or now[uri] == before[uri]:
             continue
         try:
             if digest(table.read(uri)) != known:
@@ -39,11 +37,3 @@ def changed_files(table: ImageTable, before: Mapping[str, Stamp | None]) -> Iter
             fields={"n": len(found)},
             evidence=tuple(found),
         )
-
-
-def _stamp(table: ImageTable, uri: str) -> Stamp | None:
-    try:
-        found = os.stat(table.root / uri)  # noqa: PTH116 - called for every file
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino

@@ -14,6 +14,7 @@ from goldenrule.analysis.backbone_choice import BackboneChoice
 from goldenrule.core.findings import Finding
 from goldenrule.core.messages import Message
 from goldenrule.data.augmentation.augment import PLAIN, View
+from goldenrule.data.containers.inside import Stamp
 from goldenrule.data.splits.stretches import torn
 from goldenrule.data.table import ImageTable, Split
 from goldenrule.metrics import (
@@ -34,7 +35,6 @@ from goldenrule.models.backbone import Backbone
 from goldenrule.models.classifier import Classifier
 from goldenrule.models.heads import Head
 from goldenrule.pipelines.calibrate import Calibrated, measured, undone
-from goldenrule.pipelines.changed_files import Stamp
 from goldenrule.pipelines.planning import attempts_for, seconds_of_views
 from goldenrule.report.content import LiveContent
 from goldenrule.report.sentences import images_of

@@ -292,7 +292,7 @@ def read_images(
 
 def _folders_of(table: ImageTable) -> set[Path]:
     """Return the images' folder and all folders in it that hold images, or folders with images."""
-    root = table.root.resolve()
+    root = table.place
     nearest = {Path(uri.rpartition("/")[0]) for uri in table.uris}
     return {root, *(root / folder for path in nearest for folder in (path, *path.parents))}
 

@@ -18,10 +18,12 @@ PANEL, OF_TABLE = "Images", "Images with a table of labels"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
-    """A folder of images, and how its images are found, labelled and divided."""
+    """A folder or an archive of images, and how its images are found, labelled and divided."""
 
     folder: Path = option(
-        Path(), "CLASS/image.jpg, or train/CLASS/image.jpg; or a table of paths and labels.", argument=True
+        Path(),
+        "CLASS/image.jpg, or train/CLASS/image.jpg; such a .zip or .tar; or a table of paths and labels.",
+        argument=True,
     )
     exclude: tuple[str, ...] = option(
         (),
@@ -77,7 +79,7 @@ class ImageSource:
     )
     id: str | None = option(
         None,
-        "The table's column that names the image.",
+        "The table's column that names the image; of Parquet files, the one that holds it.",
         unset="the one that names the most",
         metavar="COLUMN",
         panel=OF_TABLE,
@@ -85,7 +87,7 @@ class ImageSource:
     )
     label: str | None = option(
         None,
-        "The table's column that names the class.",
+        "The table's column that names the class; of shards cls, txt or a field of their JSON.",
         unset="the only other one",
         metavar="COLUMN",
         panel=OF_TABLE,
@@ -149,15 +151,24 @@ class ImageSource:
     @property
     def is_folder(self) -> bool:
         """Whether nothing is asked of the images but the folder where they lie."""
-        asked = (*self.split_names, self.table_file, self.rename_file, self.rename, self.exclude, self.journal)
+        asked = (
+            *self.split_names,
+            self.table_file,
+            self.id,
+            self.label,
+            self.rename_file,
+            self.rename,
+            self.exclude,
+            self.journal,
+        )
         return not any(asked) and self.labels_from == "auto"
 
     def images(self) -> Path | ImageTable:
-        """Return the folder where nothing else is asked, else its images as they are asked for."""
+        """Return the folder where nothing else is asked, else its images as they are asked for; those of an archive."""
         from goldenrule.runs.finished import check_no_run
 
         check_no_run(self.folder)
-        return self.folder if self.is_folder else self.table()
+        return self.folder if self.is_folder and self.folder.expanduser().is_dir() else self.table()
 
     def table(self) -> ImageTable:
         """Return the images as they are asked for; raises `SourceError` for a folder or a table that can't be read."""
@@ -207,19 +218,25 @@ class ImageSource:
             group_by=self.group_by,
             labels_from=self.labels_from,  # type: ignore[arg-type]  # checked there
             exclude=self.exclude,
+            label=self.label,
+            id=self.id,
         )
 
     def _check_no_columns(self) -> None:
         """Raise `OptionError` where a column is named although there is no table that has it."""
+        from goldenrule.data.sources.shards import may_be_shards
+
+        of_shards = {} if may_be_shards(self.folder) else {"--id": self.id, "--label": self.label}
         columns = {
-            "--id": self.id,
-            "--label": self.label,
+            **of_shards,
             "--split": self.split,
             "--group": self.group,
             "--fold-column": self.fold_column,
         }
         if self.separator is not None:
             raise OptionError("--separator is about the cells of a table: give --csv FILE too.")
+        if (self.id or self.label) and (any(self.split_names) or self.labels_from != "auto"):
+            raise OptionError("--label and --labels-from (or --train-name) are two ways to label: give one.")
         named = [option for option, column in columns.items() if column is not None]
         if named:
             from goldenrule.data.sources.label_files import labels_file
@@ -230,9 +247,10 @@ class ImageSource:
 
 def name_of(images: Path | ImageTable) -> str:
     """Return the name that what is made of these images takes: that of their folder."""
+    from goldenrule.data.containers.inside import container_name
     from goldenrule.data.table import NAMELESS
 
-    return images.resolve().name or NAMELESS if isinstance(images, Path) else images.name
+    return container_name(images.resolve()) or NAMELESS if isinstance(images, Path) else images.name
 
 
 def is_table_file(path: Path) -> bool:

@@ -22,6 +22,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, InputError, OptionError, RunError, RunMismatch
 from goldenrule.core.option import options_of, spelled
 from goldenrule.core.schema import Count, Name, as_type, parse_json
+from goldenrule.data.containers.objects import written
 from goldenrule.data.sources.origin import some_names
 from goldenrule.data.table import ImageTable
 from goldenrule.data.table_file import table_content
@@ -50,9 +52,8 @@ from goldenrule.runs.verified_files import (
     was_written,
 )
 from goldenrule.storage.files import (
-    canonical_json,
-    digest,
     json_digest,
+    list_digest,
     write_atomic,
 )
 from goldenrule.storage.lock import only_writer
@@ -60,6 +61,7 @@ from goldenrule.storage.manifest import MANIFEST, Sealed, recorded, write_record
 from goldenrule.storage.tensors import Tensors, read_tensors, tensors_content
 from goldenrule.storage.unfinished import remove_leftovers
 
+ROWS_AT_ONCE = 10_000
 NAMES = frozenset(
     {
         "manifest.json",
@@ -236,17 +238,27 @@ def check_ours(folder: Path) -> None:
 
 def about_images(table: ImageTable) -> dict[str, Any]:
     """Return what identifies the images of a run: content, names, classes, given parts and what is kept together."""
-    rows = zip(table.uris, table.splits, table.rows["labels"].to_pylist(), table.digests, strict=True)
-    listed = [[uri, split, labels, d.hex() if d else None] for uri, split, labels, d in rows]
-    groups = table.rows["group"].to_pylist()
-    places = table.places if any(place is not None for place in table.places) else None
-    content = canonical_json([*listed, *([groups] if any(groups) else []), *([places] if places else [])])
+    listed = ([uri, split, labels, d.hex() if d else None] for uri, split, labels, d in _each(table))
+    groups = table.rows["group"].to_pylist() if _has_values(table, "group") else []
+    places = table.places if _has_values(table, "place") else None
+    content = chain(listed, [groups] if any(groups) else [], [places] if places else [])
     return {
-        "folder": str(table.root.resolve()),
+        "folder": written(table.place),
         "count": len(table),
         "classes": list(table.classes),
-        "digest": digest(content.encode()).hex(),
+        "digest": list_digest(content),
     }
+
+
+def _has_values(table: ImageTable, column: str) -> bool:
+    """Return whether any image has a value in a column."""
+    return bool(table.rows[column].null_count < len(table))
+
+
+def _each(table: ImageTable) -> Iterator[tuple[str, str | None, list[int], bytes | None]]:
+    """Yield what is known of each image; of a million images a few thousand are Python's values at a time."""
+    for rows in table.rows.select(["uri", "split", "labels", "digest"]).to_batches(max_chunksize=ROWS_AT_ONCE):
+        yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)
 
 
 def differences(folder: Path, about: Mapping[str, Any], table: ImageTable) -> str:
@@ -292,16 +304,17 @@ def check_same(folder: Path, about: Mapping[str, Any], table: ImageTable) -> Non
 
 
 def _split_text(table: ImageTable) -> str:
-    rows: list[Sequence[str | None]] = [COLUMNS]
-    labels = table.rows["labels"].to_pylist()
-    for uri, split, indices, file_digest in zip(table.uris, table.splits, labels, table.digests, strict=True):
-        names = " ".join(table.classes[label] for label in indices)
-        rows.append([uri, split, names, file_digest.hex() if file_digest else ""])
-    return csv_text(rows)
+    def rows() -> Iterator[Sequence[str | None]]:
+        yield COLUMNS
+        for uri, split, indices, file_digest in _each(table):
+            names = " ".join(table.classes[label] for label in indices)
+            yield [uri, split, names, file_digest.hex() if file_digest else ""]
+
+    return csv_text(rows())
 
 
 def _image_differences(folder: Path, before: ImagesJson, table: ImageTable) -> str:
-    name = str(table.root.resolve())
+    name = written(table.place)
     if before.folder != name:
         return f"{before.folder}, {before.count:,}, instead of {name}, {len(table):,}"
     old = {row["path"]: row["digest"] for row in split_rows(folder)}

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,20 @@ def canonical_json(value: Any) -> str:
 def json_digest(value: Any) -> str:
     """Return the hexadecimal digest of a JSON value, equal for equal values."""
     return digest(canonical_json(value).encode()).hex()
+
+
+def list_digest(items: Iterable[Any]) -> str:
+    """Return `json_digest` of a list whose items come one by one, and are not kept.
+
+    >>> list_digest(iter([1, ["a", None]])) == json_digest([1, ["a", None]]), list_digest([]) == json_digest([])
+    (True, True)
+    """
+    state, between = hashlib.blake2b(b"[", digest_size=DIGEST_BYTES), ""
+    for item in items:
+        state.update(f"{between}{canonical_json(item)}".encode())
+        between = ","
+    state.update(b"]")
+    return state.hexdigest()
 
 
 @contextlib.contextmanager
@@ -136,8 +150,10 @@ def in_shell(word: object) -> str:
 
     >>> in_shell(Path("runs/dogs")), in_shell(Path("runs/my dogs"))
     ('runs/dogs', "'runs/my dogs'")
+    >>> in_shell(Path("s3://bucket/photos"))  # of which `Path` makes one slash
+    's3://bucket/photos'
     """
-    return shlex.quote(str(word))
+    return shlex.quote(re.sub(r"^s3:/(?!/)", "s3://", str(word)))
 
 
 def make_folder(path: Path) -> Path:

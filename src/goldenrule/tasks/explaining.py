@@ -116,7 +116,7 @@ def explained(
     readable = [place for place in range(len(files)) if ok[place]]
     with _timed(seconds, "heat maps"):
         heats, notes = _heats(again, files, readable, [of or name for name in best], wanted=heat, progress=progress)
-    if not again.table.root.is_dir():
+    if not again.table.is_there:
         notes += (f"The training images are no longer in {again.table.root}: they are named, and not shown.",)
     if len(train) and not any(neighbours_of.nearest for neighbours_of in neighbours) and readable:
         notes += ("No features of a training image are cached, and the images are gone: none is near.",)

@@ -211,7 +211,7 @@ def _lost(table: ImageTable, predictions: Predictions) -> Iterator[Finding]:
 
 def name_of(table: ImageTable) -> str:
     """Return what to call images: their folder's name, with that of the one above where it only names a split."""
-    root = table.root.resolve()
+    root = table.place
     return f"{root.parent.name}-{root.name}" if split_called(root.name) else table.name
 
 
@@ -227,7 +227,7 @@ def default_out(run: Path, table: ImageTable, *, skip_unknown: bool = False) -> 
 
 def _source(table: ImageTable, skip_unknown: bool) -> str:
     """Return what tells one evaluation from another: its images, what their classes are called, what is left out."""
-    return json_digest([str(table.root.resolve()), table.uris, table.classes, skip_unknown])[:32]
+    return json_digest([str(table.place), table.uris, table.classes, skip_unknown])[:32]
 
 
 def _source_of(folder: Path) -> str | None:
@@ -242,7 +242,7 @@ def _check_out(folder: Path, table: ImageTable, run: Path, asked: str) -> None:
     if folder.is_file():
         raise OptionError(f"--out {folder} is a file; wanted a folder for {PAGE}, {NUMBERS} and {ROWS}.")
     check_place(folder / PAGE, instead="Give another folder with --out.")
-    if folder.resolve() in {table.root.resolve(), run.resolve()}:
+    if folder.resolve() in {table.place, run.resolve()}:
         raise OptionError(f"--out {folder} holds the images, or the run. Give a folder of its own.")
     if folder.is_dir() and any(folder.iterdir()) and _source_of(folder) != asked:
         raise OptionError(f"--out {folder} holds something else. Nothing was changed: give a new folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Mapping, Sequence
@@ -320,7 +321,9 @@ def _written(result: LabelCheck, images: ImageTable) -> LabelCheck:
     )
 
     def image(uri: str) -> bytes | None:
-        return images.read(uri) if (images.root / uri).is_file() else None
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return images.read(uri)
+        return None
 
     name = images.name
     write_atomic(

@@ -78,7 +78,7 @@ def reopened(
     folder, progress = Path(run), progress or Silent()
     check_finished(folder)
     table = run_images(folder)
-    if not gone and not table.root.is_dir():
+    if not gone and not table.is_there:
         raise SourceError(f"The images of {folder} are no longer in {table.root}. Put them back, or fit again.")
     options = _options(run_about(folder).options, threads)
     if options.candidates and (backbones := run_result(folder).backbones):

@@ -37,6 +37,7 @@ from goldenrule.core.errors import (
 from goldenrule.core.findings import Finding, plural
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.schema import as_json, from_json
+from goldenrule.data.containers.inside import stamp_of
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.near_duplicates import near_duplicates as near_pairs
 from goldenrule.data.grouping import with_alike
@@ -140,7 +141,7 @@ def split_folder(
     )
     table = source if isinstance(source, ImageTable) else from_source(source, group_by=group_by, exclude=exclude)
     folder = Path(destination).expanduser()
-    _check_apart(table.root, folder)
+    _check_apart(table.place, folder)
     if "valid" in table.splits and not anew:
         raise OptionError(f"{table.root} has a train and a valid split already. --anew deals its images out again.")
     files = all_files(table.root, (*table.exclude, *exclude))
@@ -271,7 +272,7 @@ def shown_series(table: ImageTable, looks: Sequence[FileScan], *, seed: int) -> 
 def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[str, Any]:
     """Return what a split is about as JSON: the source with names, sizes, times and labels, and how it is dealt out."""
     try:
-        stated = [(name, (table.root / name).stat()) for name in files]
+        stated = [[name, *stamp_of(table.root / name)[:2]] for name in files]  # name, size and time of the change
     except OSError as error:
         raise SourceError(
             f"{error.filename} can't be read any more ({error.strerror}). Nothing was split: give the command again."
@@ -279,14 +280,14 @@ def _about(table: ImageTable, files: Sequence[str], wish: SplitRequest) -> dict[
     rows = table.rows.select(["uri", "split", "labels", "group"]).to_pylist()
     return {
         "source": table.name,  # shared with the copies: no path of its maker
-        "files": json_digest([[name, found.st_size, found.st_mtime_ns] for name, found in stated]),
+        "files": json_digest(stated),
         "labels": json_digest([table.classes, rows]),
         "options": as_json(wish),
     }
 
 
 def _check_apart(source: Path, folder: Path) -> None:
-    one, other = source.resolve(), folder.resolve()
+    one, other = source, folder.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise OptionError(f"{folder} and {source} lie in each other. Give a folder beside it for the copy.")
 

@@ -123,9 +123,9 @@ def test_a_layout_that_is_not_known_says_what_was_found_and_what_was_wanted(fold
 def test_a_folder_that_is_missing_a_file_or_empty_says_so(tmp_path):
     with pytest.raises(SourceError, match=r"nowhere does not exist. Give a folder"):
         from_folder(tmp_path / "nowhere")
-    (tmp_path / "file.zip").touch()
-    with pytest.raises(SourceError, match=r"file\.zip is a file. Give a folder"):
-        from_folder(tmp_path / "file.zip")
+    (tmp_path / "file.7z").touch()
+    with pytest.raises(SourceError, match=r"file\.7z is a file. Give a folder"):
+        from_folder(tmp_path / "file.7z")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=r"no class folders with images: it is empty. Wanted empty/CLASS/"):
         from_folder(tmp_path / "empty")

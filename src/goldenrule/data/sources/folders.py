@@ -12,9 +12,12 @@ from typing import Literal, get_args
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, plural
+from goldenrule.data.containers.inside import divided, is_file, is_folder
+from goldenrule.data.containers.objects import is_address
 from goldenrule.data.grouping import with_groups
+from goldenrule.data.sources.archive_listing import check_not_packed, listing_of, whole_of
 from goldenrule.data.sources.left_out import left_out, lost_folders
-from goldenrule.data.sources.listing import Listing, listing
+from goldenrule.data.sources.listing import Listing
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS, by_name
 from goldenrule.data.sources.split_folders import SPLIT_NAMES, says_nothing, split_called, split_like
 from goldenrule.data.splits.evaluated_classes import missing_classes
@@ -42,7 +45,7 @@ def from_folder(
     labels_from: LabelsFrom = "auto",
     exclude: Sequence[str] = (),
 ) -> ImageTable:
-    """Return the images of a folder, labelled by the names of their class folders.
+    """Return the images of a folder, or of an archive (.zip, .tar), labelled by the names of their class folders.
 
     Known layouts: `train/CLASS/`, with `valid/CLASS/` and `test/CLASS/` where there are (also val,
     validation, training, test1, testing, or with words that say nothing more: train_images, training_set; or the
@@ -60,7 +63,8 @@ def from_folder(
         raise OptionError(f"--labels-from {labels_from}: wanted {', '.join(get_args(LabelsFrom))}.")
     root = Path(path).expanduser()
     _check_folder(root)
-    files = listing(root, exclude)
+    root = whole_of(root) if labels_from == "auto" else root
+    files = listing_of(root, exclude)
     folders = files.folders_in()
     splits = _split_folders(root, folders, {"train": train, "valid": valid, "test": test})
     notes: list[Finding] = []
@@ -167,7 +171,7 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
         path = Path(argument).expanduser()
         kind = _kind_of(path)
         if kind is FileKind.FOLDER:
-            files = listing(path, patterns)
+            files = listing_of(path, patterns)
             idle.append(set(files.idle))
             lost = [link for link in (*files.broken, *files.loops) if by_name(link.rpartition("/")[2]) == "picture"]
             below = sorted((*files.pictures, *lost), key=lambda uri: uri.replace("/", "\0"))  # folder by folder
@@ -189,12 +193,16 @@ def files_to_predict(paths: Iterable[str | os.PathLike[str]], *, exclude: Sequen
 
 def all_files(root: Path, exclude: Sequence[str] = ()) -> list[str]:
     """Return every regular file below a folder that is neither hidden, nor a system's, nor excluded, in order."""
-    files = listing(root, exclude)
+    files = listing_of(root, exclude)
     return sorted((*files.pictures, *files.others))
 
 
 def _kind_of(path: Path) -> FileKind | str:
     """Return what a path leads to, or in words why it leads to nothing."""
+    if is_address(path) and not (is_folder(path) or is_file(path)):
+        return "has no objects"
+    if is_address(path) or (divided(path) is not None and (is_folder(path) or is_file(path))):
+        return FileKind.FOLDER if is_folder(path) else FileKind.FILE
     try:
         return what_it_is(path.stat().st_mode)
     except FileNotFoundError:
@@ -210,6 +218,9 @@ def _said_of(kind: FileKind | str) -> str:
 
 
 def _check_folder(root: Path) -> None:
+    check_not_packed(root)
+    if is_folder(root):
+        return
     kind = _kind_of(root)
     if kind is not FileKind.FOLDER:
         raise SourceError(f"{root} {_said_of(kind)}. Give a folder that has one sub-folder of images per class.")

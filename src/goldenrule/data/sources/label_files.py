@@ -14,9 +14,10 @@ from typing import Any
 
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import plural
+from goldenrule.data.containers.inside import folders_in, is_file, read_file
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS
 from goldenrule.data.sources.split_folders import split_called
-from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
+from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES
 
 KNOWN_FILES = ("labels.csv", "train_v2.csv", "metadata.csv", "metadata.jsonl")
 """Names by which a folder's table of labels is recognised; the last two are Hugging Face's, also in part folders."""
@@ -34,7 +35,7 @@ Columns = Mapping[str, Sequence[str]]
 def labels_file(folder: str | os.PathLike[str]) -> Path | None:
     """Return the table of labels that a folder is known by, None where it has none, or may not be looked into."""
     with contextlib.suppress(OSError):
-        return next((path for name in KNOWN_FILES if (path := Path(folder).expanduser() / name).is_file()), None)
+        return next((path for name in KNOWN_FILES if is_file(path := Path(folder).expanduser() / name)), None)
     return None
 
 
@@ -89,7 +90,7 @@ def read_columns(path: Path) -> dict[str, list[str]]:
 def _text(path: Path) -> str:
     """Read a text file in UTF-8, or in UTF-16 where it begins with a mark of the byte order."""
     try:
-        content = read_regular(path, most_bytes=LARGEST_TABLE_BYTES)
+        content = read_file(path, most_bytes=LARGEST_TABLE_BYTES)
     except FileNotFoundError:
         raise SourceError(f"{path} does not exist. Give a CSV file that has a line per image.") from None
     except OSError as error:
@@ -163,8 +164,8 @@ def tables_of_splits(root: Path) -> dict[str, Path]:
     """Return the metadata files of split folders by the folder's name."""
     names = KNOWN_FILES[2:]
     with contextlib.suppress(OSError):
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and split_called(path.name))
-        found = {path.name: path / name for path in folders for name in names if (path / name).is_file()}
+        folders = sorted(path for path in folders_in(root) if split_called(path.name))
+        found = {path.name: path / name for path in folders for name in names if is_file(path / name)}
         return found if any(split_called(name) == "train" for name in found) else {}
     return {}
 

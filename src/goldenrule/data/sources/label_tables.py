@@ -6,12 +6,15 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError, system_errors
 from goldenrule.core.findings import Finding, Severity, plural
+from goldenrule.data.containers.inside import PARQUET, is_file, is_folder
 from goldenrule.data.grouping import with_given_groups, with_groups
+from goldenrule.data.sources.archive_listing import whole_of
 from goldenrule.data.sources.folders import LabelsFrom, from_folder
 from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header, splits_of
 from goldenrule.data.sources.label_files import (
@@ -29,6 +32,7 @@ from goldenrule.data.sources.label_files import (
 from goldenrule.data.sources.left_out import left_out, lost_classes
 from goldenrule.data.sources.listing import Exclusions, Listing
 from goldenrule.data.sources.named_files import NamedFiles, is_absolute, of_absolute_paths
+from goldenrule.data.sources.shards import are_samples, check_samples, from_shards, shards_at
 from goldenrule.data.sources.split_folders import split_of
 from goldenrule.data.sources.tables_beside import only_table, other_labels
 from goldenrule.data.splits.folds import fold_name
@@ -44,8 +48,13 @@ def from_source(
     group_by: str = "auto",
     labels_from: LabelsFrom = "auto",
     exclude: Sequence[str] = (),
+    label: str | None = None,
+    id: str | None = None,  # noqa: A002
 ) -> ImageTable:
     """Return the images of class folders (`from_folder`), or of a folder whose labels stand in a table beside them.
+
+    An archive is a folder too. Shards, which hold labels beside their images, are read by `from_shards`; `label` and
+    `id` are about these alone.
 
     The table counts where there are no two class folders: a single one (`images`) is no class. It is one of
     `KNOWN_FILES`, or the only one that names the images. A Hugging Face image folder may have its metadata in each
@@ -59,6 +68,12 @@ def from_source(
         return from_folder(
             folder, train=train, valid=valid, test=test, group_by=group_by, labels_from=labels_from, exclude=exclude
         )
+    named, shards = root, partial(from_shards, root, label=label, id=id, group_by=group_by, exclude=exclude)
+    if label is not None or id is not None:
+        return shards()
+    if root.name.lower().endswith(PARQUET) and is_file(root):
+        return shards()
+    root = folder = whole_of(root)
     failed: SourceError | None = None
     table: ImageTable | None = None
     try:
@@ -66,13 +81,17 @@ def from_source(
     except SourceError as error:
         failed = error
     if table is not None and len(table.classes) > 1:
+        check_samples(named, table)
         return table.with_findings(*other_labels(root, table))
+    files = shards_at(named) if table is None else []
+    if files and (named not in files or are_samples(files)):
+        return shards()
     file = labels_file(folder)
     in_splits = {} if file else tables_of_splits(root)
     if file is None and in_splits:
         wanted = Wanted(id=ID_OF_SPLITS)
         return _labelled(joined(in_splits), root, wanted, group_by=group_by, said="metadata", exclude=exclude)
-    if file is None and root.is_dir():
+    if file is None and is_folder(root):
         file = only_table(root, exclude)
     if file is not None:
         return from_csv(file, images=root, group_by=group_by, exclude=exclude)

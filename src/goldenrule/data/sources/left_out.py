@@ -30,6 +30,7 @@ def left_out(files: Listing, images: int, *, tables: bool = False) -> Iterator[F
 
     With `tables` what lies there to be read is not mentioned: tables of labels, a README in the folder itself.
     """
+    yield from files.findings
     several: tuple[tuple[Severity, str, Sequence[str], tuple[str, ...]], ...] = (
         ("warning", "link-loop", files.loops, files.loops),
         ("warning", "link-often", files.often, files.often),

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError
+from goldenrule.core.findings import Finding
 from goldenrule.data.sources.picture_files import by_name, is_picture_by_content
 from goldenrule.data.sources.system_files import is_bin, is_system_file, is_system_folder, may_be_bin
 from goldenrule.data.table import one_form
@@ -49,6 +51,7 @@ class Listing:
     broken: tuple[str, ...] = ()  # links that lead nowhere
     special: Mapping[str, str] = field(default_factory=dict)  # pipes, sockets, devices: what each is
     closed: Mapping[str, str] = field(default_factory=dict)  # what may not be looked into, and why
+    findings: tuple[Finding, ...] = ()  # of an archive: what in it is damaged, or refused
 
     def folders_in(self, folder: str = "") -> list[str]:
         """Return the names of the folders in a folder."""
@@ -168,13 +171,14 @@ class _Walk:
                 if inside is not None:
                     self._found["folders"].append(path)
                     waiting.append((path, inside))
+        found: dict[str, Any] = {name: tuple(sorted(paths)) for name, paths in self._found.items()}
         return Listing(
             root=self._root,
             exclude=self._exclusions.given,
             idle=self._exclusions.unused,
             special=dict(sorted(self._special.items())),
             closed=dict(sorted(self._closed.items())),
-            **{name: tuple(sorted(paths)) for name, paths in self._found.items()},
+            **found,
         )
 
     def _folders(self, folder: str) -> Iterator[tuple[str, bool]]:
@@ -200,7 +204,7 @@ class _Walk:
                 self._found["system"].append(mark)
             elif self._exclusions.given and self._exclusions.match(path):
                 self._found["excluded"].append(mark)
-            elif not _is_utf8(entry.name):
+            elif not is_utf8(entry.name):
                 self._found["no_text"].append(mark)
             elif kind == "folder":
                 yield path, entry.is_symlink()
@@ -281,7 +285,8 @@ def _identity(folder: Path) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Return whether a name is text in UTF-8."""
     return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)  # how Python keeps other bytes
 
 

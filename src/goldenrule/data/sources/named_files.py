@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from goldenrule.core.errors import SourceError
+from goldenrule.data.containers.inside import is_folder
+from goldenrule.data.sources.archive_listing import listing_of
 from goldenrule.data.sources.folders import no_images
-from goldenrule.data.sources.listing import Listing, listing
+from goldenrule.data.sources.listing import Listing
 from goldenrule.data.sources.split_folders import split_of
 from goldenrule.data.table import one_form
 
@@ -47,9 +49,9 @@ class NamedFiles:
     @classmethod
     def below(cls, root: Path, exclude: Sequence[str] = ()) -> NamedFiles:
         """Return the images below a folder. Raises `SourceError` where it is none, or holds no image."""
-        if not root.is_dir():
+        if not is_folder(root):
             raise SourceError(f"{root} is no folder. Give the folder of the images.")
-        found = listing(root, exclude)
+        found = listing_of(root, exclude)
         if not found.pictures:
             raise no_images(found)
         return cls(root, sorted(found.pictures, key=lambda uri: uri.split("/")), found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
+from goldenrule.data.containers.inside import open_file, read_file
 from goldenrule.data.pictures.formats import HEIC_BRANDS
-from goldenrule.storage.regular_files import open_regular, read_regular
 
 IMAGE_EXTENSIONS = frozenset(
     (
@@ -85,9 +85,15 @@ def ending_of(name: str) -> str:
 def read_picture(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a file that should be a picture: all that is decoded is read by this, or by `ImageTable`.
 
-    Raises `OSError` for a pipe or device, which may never end, and for a file that is too large for a picture.
+    A path may lead into an archive (`photos.zip/cats/1.jpg`). Raises `OSError` for a pipe or device, which may never
+    end, and for a file that is too large for a picture.
     """
-    return read_regular(path, most_bytes=LARGEST_PICTURE_BYTES)
+    return read_file(Path(path), most_bytes=LARGEST_PICTURE_BYTES)
+
+
+def open_picture(path: Path) -> BinaryIO:
+    """Return a file that should be a picture, open for reading bytes. Raises as `read_picture` does."""
+    return open_file(path, most_bytes=LARGEST_PICTURE_BYTES)
 
 
 def is_picture_by_content(path: Path, *, meant: bool = False) -> bool:
@@ -96,7 +102,7 @@ def is_picture_by_content(path: Path, *, meant: bool = False) -> bool:
     One that is `meant` as a picture by its name is one too where it is empty or can't be read: its row says so.
     """
     try:
-        with open_regular(path, most_bytes=LARGEST_PICTURE_BYTES) as file:
+        with open_picture(path) as file:
             first = file.read(FIRST_BYTES)
     except OSError:
         return meant

@@ -46,6 +46,15 @@ def split_called(name: str) -> Split | None:
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
+def split_in(name: str) -> Split | None:
+    """Return the split that one of a name's words means; None where none does, or several do.
+
+    >>> split_in("imagenet-train-000012"), split_in("shard_3"), split_in("train_and_test")
+    ('train', None, None)
+    """
+    return _taken_apart(name)[0]
+
+
 def neutral_split(name: str) -> Split | None:
     """Return the part of a name that says nothing else, None of any other.
 

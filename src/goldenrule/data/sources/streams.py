@@ -20,9 +20,12 @@ from typing import IO
 
 from goldenrule.core.errors import SourceError
 from goldenrule.core.findings import Finding
+from goldenrule.data.containers.inside import PARQUET
 from goldenrule.data.sources.folders import TABLE_ENDINGS, FilesOf, files_to_predict
 from goldenrule.data.sources.label_files import read_columns
+from goldenrule.data.sources.parquet_samples import pictures_in_rows
 from goldenrule.data.sources.picture_files import LARGEST_PICTURE_BYTES, by_name, read_picture
+from goldenrule.data.sources.shards import SHARD_ENDINGS, shards_at
 from goldenrule.storage.regular_files import LARGEST_TABLE_BYTES, read_regular
 
 STDIN = "-"
@@ -91,6 +94,9 @@ class Pictures:
             yield from _globbed(argument)
         elif argument.lower().endswith(TAR_ENDINGS):
             yield from _in_tar(path, self.findings)
+        elif argument.lower().endswith(PARQUET):
+            names, stamp = pictures_in_rows(path), _stamp(path)
+            yield from (Picture(name, partial(read_picture, path / name), stamp) for name in names)
         elif argument.lower().endswith(".zip"):
             yield from _in_zip(path, self.findings)
         elif argument.lower().endswith(LIST_ENDINGS):
@@ -103,12 +109,12 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     """Return the pictures of these arguments, in their order.
 
     A folder (all pictures below it), a picture, a pattern (`'photos/**/*.jpg'`), a list (.txt, a path a line), a table
-    with a column of paths (.csv, .tsv, .jsonl), an archive (.tar and its kinds, .zip; shards of WebDataset are such),
-    or "-", the list on standard input. Paths in a list or a table are looked for where the command runs, then beside
-    it. Names are relative to the folder or archive; with several arguments those of archives, lists and tables begin
-    with them. Raises `SourceError` for what is not there, and for a folder without a picture.
+    with a column of paths (.csv, .tsv, .jsonl) or of bytes (.parquet), an archive (.tar and its kinds, .zip; shards of
+    WebDataset are such), or "-", the list on standard input. Paths in a list or a table are looked for where the
+    command runs, then beside it. Names are relative to the folder or archive; with several arguments those of archives,
+    lists and tables begin with them. Raises `SourceError` for what is not there, and for a folder without a picture.
     """
-    words = tuple(str(one) for one in arguments)
+    words = tuple(one for argument in arguments for one in _shards_or(str(argument)))
     patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     findings: list[Finding] = []
     plain = [one for one in words if not is_container(one)]
@@ -121,6 +127,14 @@ def pictures_of(arguments: Sequence[str | Path], *, exclude: Sequence[str] = ())
     return found
 
 
+def _shards_or(argument: str) -> list[str]:
+    """Return the archives that a pattern names, or that lie in a folder without pictures; else the argument itself."""
+    path = Path(argument).expanduser()
+    some = path.is_dir() and any(one.name.lower().endswith(SHARD_ENDINGS) for one in path.iterdir())
+    named = shards_at(path) if some or (argument != STDIN and not path.exists()) else []
+    return [str(one) for one in named] or [argument]
+
+
 def is_container(argument: str | os.PathLike[str]) -> bool:
     """Return whether an argument is more than a folder or a picture: an archive, a list, a table, a pattern, "-"."""
     argument = os.fspath(argument)
@@ -128,7 +142,7 @@ def is_container(argument: str | os.PathLike[str]) -> bool:
         return True
     path = Path(argument).expanduser()
     if path.is_file():
-        return argument.lower().endswith((*TAR_ENDINGS, ".zip", *LIST_ENDINGS, *TABLE_ENDINGS))
+        return argument.lower().endswith((*TAR_ENDINGS, ".zip", PARQUET, *LIST_ENDINGS, *TABLE_ENDINGS))
     return not path.exists() and not path.is_symlink() and any(mark in argument for mark in _WILD)
 
 

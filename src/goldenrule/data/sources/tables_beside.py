@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.findings import Finding
+from goldenrule.data.containers.inside import is_file, tables_in
 from goldenrule.data.sources.folders import TABLE_ENDINGS
 from goldenrule.data.sources.label_columns import Wanted, completed, id_column, labels_of, lacks_header
 from goldenrule.data.sources.label_files import Columns, is_image_name, read_columns, without_header
@@ -29,7 +30,7 @@ def tables_beside(root: Path) -> list[Path]:
         path
         for path in _listed(root)
         if path.suffix.lower() in TABLE_ENDINGS
-        and path.is_file()
+        and is_file(path)
         and "submission" not in path.name.lower()
         and path.name != MANIFEST
     )
@@ -38,7 +39,7 @@ def tables_beside(root: Path) -> list[Path]:
 def _listed(root: Path) -> list[Path]:
     """Return what lies in a folder; nothing where it may not be looked into, which is told elsewhere."""
     with contextlib.suppress(OSError):
-        return list(root.iterdir())
+        return tables_in(root)
     return []
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, OptionError, SourceError
 from goldenrule.core.progress import Progress, Silent
+from goldenrule.data.containers.inside import is_file, open_file
 from goldenrule.storage.files import storage_errors, write_atomic
 from goldenrule.storage.regular_files import open_regular
 
@@ -136,8 +137,17 @@ def verify_copies(
 
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal sha256 of a file, read in pieces."""
-    with open_regular(path, most_bytes=_ANY_SIZE) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return size_and_sha256(path)[1]
+
+
+def size_and_sha256(path: Path) -> tuple[int, str]:
+    """Return the bytes that a file has, and its hexadecimal sha256."""
+    state, size = hashlib.sha256(), 0
+    with open_file(path, most_bytes=_ANY_SIZE) as file:
+        while piece := file.read(_PIECE):
+            state.update(piece)
+            size += len(piece)
+    return size, state.hexdigest()
 
 
 def _is_hidden(path: Path) -> bool:
@@ -154,6 +164,8 @@ def _is(path: Path, copy: Copy) -> bool:
 def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
     try:
         match link:
+            case "hard" | "reflink" if not source.is_file():
+                raise OptionError(f"--link {link}: {source} lies in an archive, and can't be linked. Omit --link.")
             case "hard":
                 os.link(source.resolve(), temporary)
                 found = sha256_of(temporary)
@@ -163,7 +175,7 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
             case "none":
                 found = _copied(source, temporary)
     except FileNotFoundError as error:
-        if source.exists():
+        if is_file(source):
             raise  # it is the copy that can't be written
         raise SourceError(f"{source} is gone since the split began. {_ANEW}") from error
     except OSError as error:
@@ -177,7 +189,7 @@ def _made(source: Path, temporary: Path, copy: Copy, link: Link) -> None:
         raise
     if found != copy.sha256:
         raise SourceError(f"{source} was changed since the split began. {_ANEW}")
-    if link != "hard":
+    if link != "hard" and source.is_file():  # one of an archive has no times of its own
         shutil.copystat(source, temporary)
 
 
@@ -186,7 +198,7 @@ _ANEW = "Nothing was lost: the unfinished copy is removed and begun anew by the 
 
 def _copied(source: Path, target: Path) -> str:
     state = hashlib.sha256()
-    with open_regular(source, most_bytes=_ANY_SIZE) as reader, target.open("wb") as writer:
+    with open_file(source, most_bytes=_ANY_SIZE) as reader, target.open("wb") as writer:
         while piece := reader.read(_PIECE):
             state.update(piece)
             writer.write(piece)

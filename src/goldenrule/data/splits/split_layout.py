@@ -11,7 +11,7 @@ from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import SourceError
 from goldenrule.data.scan import FileScan
 from goldenrule.data.sources.label_columns import SEPARATORS
-from goldenrule.data.splits.copy_out import ABOUT, MANIFEST, SUMS, Copy, sha256_of
+from goldenrule.data.splits.copy_out import ABOUT, MANIFEST, SUMS, Copy, size_and_sha256
 from goldenrule.data.table import ImageTable, Split
 
 LABELS = "labels.csv"
@@ -51,7 +51,7 @@ def new_places(
             path = _free(name if inside else f"{folders.get('train', 'train')}/{name}", taken)
             whole = before.root / name
             try:
-                size, sha256 = whole.stat().st_size, sha256_of(whole)
+                size, sha256 = size_and_sha256(whole)
             except OSError as error:
                 raise SourceError(
                     f"{whole} can't be read ({error.strerror}). Nothing was split: ask for access, remove it, or leave "

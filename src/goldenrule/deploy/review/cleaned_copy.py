@@ -69,7 +69,7 @@ def _text(images: ImageTable) -> str:
 
 
 def _copy(images: ImageTable, out: Path) -> None:
-    place, root = out.resolve(), images.root.resolve()
+    place, root = out.resolve(), images.place
     if place == root or root in place.parents or place in root.parents:
         raise OptionError(f"--apply {out} and {images.root} lie in each other: give a folder beside it.")
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
