@@ -3,12 +3,12 @@
     python tools/check_release.py                          the version as it is
     python tools/check_release.py --tag v0.2.0             what is to be tagged so: names and changelog must fit
     python tools/check_release.py --python 3.12 3.13       other interpreters, paths or names, predict with the wheel
-    python tools/check_release.py --torch torch==X+cpu     install this build of PyTorch first
+    python tools/check_release.py --torch-from .venv       PyTorch's files are linked from an environment, not copied
 
 The sdist and the wheel are built from the commit that is checked out, so changes that are not committed are refused.
 A classifier is fitted with the wheel (`goldenrule demo`), and every other installation has to predict what that one
 predicted, to the byte. It prints a table and ends with 1 where something is wrong. It needs pip's index, and some 8 GB
-for a while.
+for a while, 2 with --torch-from.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", "
 OURS = ("docs/images/", "docs/lessons/", "docs/notebooks/", "tests/files/gradient.heic", "tests/frozen/")
 """Screens, figures and the demo's pictures, made by the scripts in docs/; a drawn picture; features of drawn ones."""
 WEIGHTS = {".onnx", ".safetensors", ".pth", ".pt", ".bin", ".npy", ".npz", ".arrow", ".pkl"}
+TORCH = ("torch", "nvidia", "triton", "cuda")
 MOST_MB = {"wheel": 2.0, "sdist": 15.0}
 IN_WHEEL = ("goldenrule/py.typed", "goldenrule/__main__.py", "LICENSE", "METADATA", "entry_points.txt")
 IN_SDIST = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "Makefile", "PKG-INFO")
@@ -65,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tag", help="under which it is to be released, such as v0.2.0")
     parser.add_argument("--python", nargs="*", default=[], help="other interpreters: paths, or versions such as 3.12")
-    parser.add_argument("--torch", nargs="*", default=[], help="PyTorch's packages, where not those of constraints.txt")
+    parser.add_argument("--torch-from", type=Path, help="link PyTorch from this environment of the same Python")
     parser.add_argument("--dist", type=Path, help="keep sdist and wheel in this folder, which must not be there")
     arguments = parser.parse_args()
     if changed := git("status", "--porcelain"):
@@ -115,7 +116,7 @@ def checked(table: Table, place: Place, others: Sequence[Path], arguments: argpa
     table.check("sdist: builds the same wheel", lambda: same_wheel(place, sdist, wheel))
     whole = Installation(place, Path(sys.executable), "whole")
     ready = table.check(
-        whole.called("install [demo], with PyTorch"), lambda: whole.install(f"{wheel}[demo]", arguments.torch)
+        whole.called("install [demo], with PyTorch"), lambda: whole.install(f"{wheel}[demo]", arguments.torch_from)
     )
     if ready:
         table.check(whole.called("--version"), lambda: whole.version(version))
@@ -126,7 +127,7 @@ def checked(table: Table, place: Place, others: Sequence[Path], arguments: argpa
     whole.remove()
     for number, python in enumerate([Path(sys.executable), *others]):
         small = Installation(place, python, f"small-{number}")
-        if table.check(small.called("install, without PyTorch"), lambda small=small: small.install(str(wheel), ())):  # type: ignore[misc]
+        if table.check(small.called("install, without PyTorch"), lambda small=small: small.install(str(wheel))):  # type: ignore[misc]
             table.check(small.called("--version"), lambda small=small: small.version(version))  # type: ignore[misc]
             table.check(small.called("predict as with PyTorch"), small.predict_alike)
             table.check(small.called("fit names its extra"), small.fit_is_refused)
@@ -270,19 +271,18 @@ class Installation:
         """Return the name of a row."""
         return f"Python {self._release}: {what}"
 
-    def install(self, what: str, first: Sequence[str]) -> str:
+    def install(self, what: str, torch_from: Path | None = None) -> str:
         """Install with the tested versions, or what pip finds where this Python has none of those."""
         run([str(self._python), "-m", "venv", str(self._folder)])
-        install = [*pip(self._folder), "install"]
-        tested = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not replaced(line, first)]
-        constraints = self._place.root / f"{self._folder.name}.txt"
-        constraints.write_text("\n".join(tested) + "\n")
-        how = "tested versions"
+        install, how = [*pip(self._folder), "install"], "tested versions"
+        if torch_from:
+            link_torch(torch_from, self._folder)
+            how += f", PyTorch linked from {torch_from.name}"
         try:
-            run([*install, "-c", str(constraints), *first, what])
+            run([*install, "-c", str(ROOT / "constraints.txt"), what])
         except Wrong:
             how = "newest versions, not those that were tested"
-            run([*install, *first, what])
+            run([*install, what])
         has_torch = said([str(self._bin("python")), "-c", FOUND]) == "True"
         if has_torch != what.endswith("]"):
             raise Wrong(f"PyTorch is {'' if has_torch else 'not '}installed")
@@ -379,13 +379,13 @@ def pyenv(version: str) -> list[Path]:
     return sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}*/bin/python"), reverse=True)
 
 
-def replaced(pinned: str, first: Sequence[str]) -> bool:
-    """Return whether a tested version gives way to one that was asked for.
-
-    >>> replaced("torch==2.14.1", ["torch==2.13.0+cpu"]), replaced("torchvision==0.29.1", ["torch==2.13.0+cpu"])
-    (True, False)
-    """
-    return pinned.partition("==")[0] in {re.split(r"[=<>~\[ ]", one)[0] for one in first}
+def link_torch(source: Path, target: Path) -> None:
+    """Link what PyTorch consists of into another environment: pip then finds it there, and no disk is taken."""
+    (old,) = (source / "lib").glob("python*/site-packages")
+    (new,) = (target / "lib").glob("python*/site-packages")
+    for path in old.iterdir():
+        if path.name.startswith(TORCH) and not (new / path.name).exists():
+            shutil.copytree(path, new / path.name, copy_function=os.link)
 
 
 def outside() -> Mapping[str, str]:
