@@ -14,6 +14,7 @@ for a while, 2 with --torch-from.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import os
 import re
@@ -298,8 +299,8 @@ class Installation:
         return wanted
 
     def run(self, *words: str) -> str:
-        """Run a command to a good end; return its last line."""
-        return self._goldenrule(*words).splitlines()[-1].strip()[:70]
+        """Run a command to a good end."""
+        return f"{len(self._goldenrule(*words).splitlines())} lines, no error"
 
     def predict_with_the_demo(self) -> str:
         """Predict some of the demo's pictures with the demo's run."""
@@ -307,27 +308,35 @@ class Installation:
         self._place.pictures.mkdir()
         for number, path in enumerate(found[:: max(len(found) // FEW, 1)][:FEW]):
             shutil.copy(path, self._place.pictures / f"{number:02d}{path.suffix}")
-        (whole,) = (self._place.root / "demo" / "runs").iterdir()
-        self._goldenrule("predict", str(whole), str(self._place.pictures), "-o", str(self._predictions("whole")))
-        return f"{len(self._predictions('whole').read_text().splitlines()) - 1} rows"
+        (run,) = (self._place.root / "demo" / "runs").iterdir()
+        return self._predicted(run, self._place.root / "run.csv")
 
     def share(self) -> str:
-        """Export the demo's classifier."""
-        (whole,) = (self._place.root / "demo" / "runs").iterdir()
-        self._goldenrule("share", str(whole), "-o", str(self._place.classifier))
-        return f"{megabytes_of(self._place.classifier):,.1f} MB"
+        """Export the demo's classifier, and predict with it what others are to predict."""
+        (run,) = (self._place.root / "demo" / "runs").iterdir()
+        self._goldenrule("share", str(run), "-o", str(self._place.classifier))
+        rows = self._predicted(self._place.classifier, self._predictions("whole"))
+        return f"{megabytes_of(self._place.classifier):,.1f} MB; it predicts {rows}"
 
     def predict_alike(self) -> str:
         """Predict with the exported classifier; the file has to be that of the installation with PyTorch."""
         mine, whole = self._predictions(self._folder.name), self._predictions("whole")
         if not (self._place.classifier.is_dir() and whole.is_file()):
             raise Wrong("there is no classifier: see above")
-        self._goldenrule("predict", str(self._place.classifier), str(self._place.pictures), "-o", str(mine))
+        self._predicted(self._place.classifier, mine)
         ours, theirs = mine.read_text().splitlines(), whole.read_text().splitlines()
         differ = sum(one != other for one, other in zip(ours, theirs, strict=False)) + abs(len(ours) - len(theirs))
         if differ:
             raise Wrong(f"{differ} of {len(theirs)} lines differ")
         return f"{len(ours) - 1} rows, the same bytes"
+
+    def _predicted(self, classifier: Path, file: Path) -> str:
+        self._goldenrule("predict", str(classifier), str(self._place.pictures), "-o", str(file))
+        with file.open(encoding="utf-8", newline="") as rows:
+            found = [row["status"] for row in csv.DictReader(rows)]
+        if set(found) != {"ok"}:
+            raise Wrong(f"{len(found)} rows, of which {len(found) - found.count('ok')} have no prediction")
+        return f"{len(found)} rows"
 
     def fit_is_refused(self) -> str:
         """Ask for what needs the extra: exit code 2, and which one."""
@@ -421,7 +430,7 @@ def git(*words: str) -> str:
 def last_line(text: str) -> str:
     """Return the last line that says something."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "nothing said"
+    return lines[-1][:90] if lines else "nothing said"
 
 
 def megabytes_of(folder: Path) -> float:
