@@ -2,6 +2,7 @@
 # make test     set everything up and run the tests; make test-all runs many more of the same
 # make laws     break each law of the design in a copy of the code: a test must fail
 # make check    format, lint, types, layers, then make test
+# make release-check  build sdist and wheel, and use them in new environments as a user does
 # make docs     the documentation as a site in site/, warnings are errors
 # make bench    the benchmarks that the README quotes (about three hours on 2 cores)
 
@@ -12,11 +13,12 @@ STAMP := .venv/.installed
 # matrices take one, and what is compiled once is not compiled again by each process that a test starts
 PYTEST := OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test test-all test-fast laws check docs bench clean
+.PHONY: install demo test test-all test-fast laws check release-check docs bench clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# __init__.py holds the version, which an editable installation keeps as it was when it was made
+$(STAMP): pyproject.toml constraints.txt src/goldenrule/__init__.py
 	$(PYTHON) -c "import sys; sys.exit('goldenrule needs Python 3.11 or newer, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -44,6 +46,9 @@ check: install
 	$(BIN)/mypy --config-file benchmarks/mypy.ini benchmarks
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+release-check: install
+	$(BIN)/python tools/check_release.py $(ARGS)
 
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -a -E -j auto -c docs/site . site

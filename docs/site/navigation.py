@@ -57,7 +57,8 @@ def whole_menu(how_to: str) -> tuple[Chapter, ...]:
             pages=tuple(f"docs/reference/{name}" for name in ("commands", "python", "files", "screens")),
         ),
         Chapter(
-            heading="Background", pages=("docs/design", "docs/decisions/README", "docs/security", "docs/dependencies")
+            heading="Background",
+            pages=("docs/design", "docs/scale", "docs/decisions/README", "docs/security", "docs/dependencies"),
         ),
         Chapter(heading="Take part", pages=("CONTRIBUTING", "CHANGELOG")),
     )

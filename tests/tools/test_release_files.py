@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from house import ROOT
 from typer.main import get_command
+from typer.testing import CliRunner
 
+import goldenrule
 from goldenrule.cli.main import app
+from goldenrule.runs.environment import environment
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -52,8 +59,25 @@ def test_the_composed_service_is_for_this_computer_alone_and_writes_nowhere() ->
 
 def test_the_citation_is_of_this_version() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    assert cited["version"] == PROJECT["version"]
+    assert cited["version"] == goldenrule.__version__
     assert cited["license"] == PROJECT["license"]
+
+
+def test_the_version_stands_in_one_place_and_is_what_the_command_and_results_say() -> None:
+    assert "version" not in PROJECT
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"goldenrule {goldenrule.__version__}\n"
+    assert environment()["goldenrule"] == goldenrule.__version__
+
+
+def test_a_copy_of_the_source_without_git_is_built_with_the_same_version(tmp_path: Path) -> None:
+    """A container, an archive and a shallow clone have no tags: the version asks for none."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(
+        ROOT / "src" / "goldenrule", tmp_path / "src" / "goldenrule", ignore=shutil.ignore_patterns("*.pyc")
+    )
+    made = ProjectMetadata(str(tmp_path), PluginManager())
+    assert made.version == goldenrule.__version__
 
 
 @pytest.mark.parametrize("name", ["bug", "idea"])

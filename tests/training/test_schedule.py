@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenrule.core.errors import OptionError
-from goldenrule.training.schedule import Constant, OneCycle, Rising, Schedule, Sgdr
+from goldenrule.training.schedule import MOST_EPOCHS, Constant, OneCycle, Rising, Schedule, Sgdr
 
 counts = st.integers(1, 6)
 sgdr = st.builds(Sgdr, cycles=counts, length=counts, mult=st.integers(1, 3))
@@ -78,6 +78,44 @@ def test_a_range_test_gives_each_step_its_own_factor(factors: list[float], steps
     rising = Rising(factors=tuple(factors), steps_per_epoch=steps)
     places = [epoch + step / steps for epoch in range(rising.epochs) for step in range(steps)]
     assert [rising.factor(place) for place in places[: len(factors)]] == factors
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "cycle_ends"),
+    [
+        (Constant(epochs=3), 3, (1, 2, 3)),
+        (Sgdr(cycles=3), 3, (1, 2, 3)),  # without more: cycles of one epoch, all alike
+        (OneCycle(epochs=4), 4, (4,)),
+        (Rising(factors=(1.0, 2.0, 3.0), steps_per_epoch=2), 2, ()),
+        (Rising(factors=(1.0, 2.0), steps_per_epoch=2), 1, ()),
+    ],
+)
+def test_a_schedule_knows_its_epochs_and_where_its_cycles_end(
+    schedule: Schedule, epochs: int, cycle_ends: tuple[int, ...]
+) -> None:
+    assert (schedule.epochs, schedule.cycle_ends) == (epochs, cycle_ends)
+
+
+@pytest.mark.parametrize("beyond", [0, 0.1, 5])
+def test_at_the_end_and_beyond_it_the_rate_is_the_last_one(beyond: float) -> None:
+    assert Sgdr(cycles=2, mult=2).factor(3 + beyond) == pytest.approx(0)
+    assert OneCycle(epochs=4).factor(4 + beyond) == pytest.approx(1e-5)
+    assert OneCycle(epochs=4).momentum(4 + beyond) == pytest.approx(0.95)
+    assert Rising(factors=(1.0, 2.0, 3.0), steps_per_epoch=2).factor(1.5 + beyond) == 3.0
+
+
+@pytest.mark.parametrize("schedule", [Constant(epochs=2), Sgdr(cycles=2), Rising(factors=(1.0,), steps_per_epoch=1)])
+def test_what_moves_no_momentum_keeps_that_of_adamw(schedule: Schedule) -> None:
+    assert [schedule.momentum(place) for place in (0.0, 0.7, 1.0)] == [0.9] * 3
+
+
+def test_a_constant_rate_is_the_full_one() -> None:
+    assert [Constant(epochs=2).factor(place) for place in (0.0, 0.7, 2.0)] == [1.0] * 3
+
+
+def test_as_many_epochs_as_are_allowed_are_allowed() -> None:
+    assert Sgdr(cycles=MOST_EPOCHS).epochs == MOST_EPOCHS
+    assert Sgdr(cycles=1, length=MOST_EPOCHS).epochs == MOST_EPOCHS
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])

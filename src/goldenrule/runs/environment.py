@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from goldenrule import __version__
 from goldenrule.models.graphs.compiled import available_threads
 
 NAMED = (
-    "goldenrule",
     "numpy",
     "openvino",
     "torch",
@@ -29,6 +29,7 @@ def environment() -> dict[str, str]:
     memory = psutil.virtual_memory().total / 2**30
     return {
         "python": platform.python_version(),
+        "goldenrule": __version__,
         **{name: _version(name) for name in NAMED},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": processor(),
