@@ -1,6 +1,6 @@
 """A Ray cluster of this machine beside the plain command: precompute and predict, what starting and sharing cost.
 
-python benchmarks/cluster.py                              5 rounds of 8,000 images: about an hour on 2 cores
+python benchmarks/cluster.py                              5 rounds of 8,000 images: one to two hours on 2 cores
 python benchmarks/cluster.py --images 400 --rounds 1      a trial
 
 Two head nodes run all the time, of one processor and of two, so that there are one and two workers of a thread each.
