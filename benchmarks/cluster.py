@@ -1,6 +1,6 @@
 """A Ray cluster of this machine beside the plain command: precompute and predict, what starting and sharing cost.
 
-python benchmarks/cluster.py                              5 rounds of 8,000 images: about an hour on 2 cores
+python benchmarks/cluster.py                              5 rounds of 8,000 images: one to two hours on 2 cores
 python benchmarks/cluster.py --images 400 --rounds 1      a trial
 
 Two head nodes run all the time, of one processor and of two, so that there are one and two workers of a thread each.
@@ -157,9 +157,9 @@ def free_port() -> int:
 
 
 def rates(took: list[list[float]], images: int) -> tuple[list[float], list[float]]:
-    """Return images a second, start included, and without it, per round."""
+    """Return images a second, start included, and without it, per round; nan where the smaller set took longer."""
     whole = [images / large for _, large in took]
-    without = [(images - images // SHARE) / max(large - small, 1e-9) for small, large in took]
+    without = [(images - images // SHARE) / (large - small) if large > small else np.nan for small, large in took]
     return whole, without
 
 
@@ -189,9 +189,11 @@ def page(images: int, seconds: dict[str, dict[str, list[list[float]]]], ways: li
 
 
 def spread(values: list[float], form: str) -> str:
-    """Return the median and the range."""
-    low, high = form.format(min(values)), form.format(max(values))
-    return f"{form.format(float(np.median(values)))} ({low} to {high})"
+    """Return the median and the range of what could be told."""
+    told = [value for value in values if np.isfinite(value)]
+    if not told:
+        return "not to be told"
+    return f"{form.format(float(np.median(told)))} ({form.format(min(told))} to {form.format(max(told))})"
 
 
 if __name__ == "__main__":

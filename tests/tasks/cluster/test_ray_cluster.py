@@ -297,6 +297,7 @@ def test_a_node_that_does_not_see_the_images_is_named_before_the_first_of_them(
         out, err = asked.communicate(timeout=200)
     finally:
         end_with_children(node)
+        node.stdout.close()  # type: ignore[union-attr]
     assert asked.returncode == 2, out + err
     assert f"can't do this work: it can't read {slow_pictures}/" in err
     assert "Images, cache and classifier must lie where every node has them" in err
