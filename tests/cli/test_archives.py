@@ -64,6 +64,7 @@ def test_every_command_that_takes_images_takes_an_archive(command: Command, smal
         ("evaluate", run, images),
         ("predict", run, archive, "-o", "rows.csv"),
         ("predict", run, images / "cats"),
+        ("predict", run, images / "cats", "--sort-into", "sorted"),
         ("labels", run),
         ("explain", run, images / "cats", "--no-heat"),
         ("show-augment", archive, "--num-images", "2"),
@@ -74,6 +75,7 @@ def test_every_command_that_takes_images_takes_an_archive(command: Command, smal
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 68
     assert "data:image/jpeg" in (tmp_path / "audits/dogscats/audit.html").read_text()
     assert "data:image/jpeg" in (tmp_path / "explained/dogscats/explained.html").read_text()
+    assert len(list((tmp_path / "sorted").rglob("*.jpg"))) == 8
     copied = sorted(path.read_bytes() for path in (tmp_path / "apart").rglob("*.jpg"))
     assert copied == sorted(path.read_bytes() for path in small_photos.rglob("*.jpg"))
 

@@ -41,6 +41,7 @@ _ANY_SIZE = 1 << 62
 Stamp = tuple[int, int, int]
 """Size in bytes, time of the last change in ns, and inode: what is the same after each look at an untouched file."""
 _known: dict[Path, tuple[Stamp, Members]] = {}
+_names: dict[Path, tuple[Stamp, Contents]] = {}
 _scanning = threading.Lock()
 
 
@@ -80,6 +81,7 @@ def read_file(path: Path, *, most_bytes: int) -> bytes:
     except SourceError as error:
         raise unusable(str(path), "its address can't be asked any more") from error
     archive, name = found
+    _names.clear()  # some bytes for each image, which nobody asks for from here on
     with _opened(archive) as (file, stamp):
         try:
             members = _members(archive, file, stamp)
@@ -195,7 +197,9 @@ def contents_of(archive: Path) -> Contents:
         if not is_object(archive):
             return contents_below(archive)
     with _opened(archive) as (file, stamp):
-        contents, members = _scanned(archive, file)
+        if (found := _names.get(archive)) is not None and found[0] == stamp:
+            return found[1]
+        contents, members = _scanned(archive, file, stamp)
         _known[archive] = stamp, members
         return contents
 
@@ -214,21 +218,24 @@ def _members(archive: Path, file: BinaryIO, stamp: Stamp) -> Members:
     if (found := _known.get(archive)) is None or found[0] != stamp:
         with _scanning:  # one thread looks, the others wait for it
             if (found := _known.get(archive)) is None or found[0] != stamp:
-                found = _known[archive] = stamp, _scanned(archive, file)[1]
+                found = _known[archive] = stamp, _scanned(archive, file, stamp)[1]
     return found[1]
 
 
-def _scanned(archive: Path, file: BinaryIO) -> tuple[Contents, Members]:
+def _scanned(archive: Path, file: BinaryIO, stamp: Stamp) -> tuple[Contents, Members]:
+    """Look through an archive; its names are kept until its images are read, since they are asked for several times."""
     file.seek(0)
     try:
         name = archive.name.lower()
-        if name.endswith(PARQUET):
-            return scanned_parquet(file)
-        return scanned_zip(file) if name.endswith(".zip") else scanned_tar(file)
+        scanned = scanned_parquet if name.endswith(PARQUET) else scanned_zip if name.endswith(".zip") else scanned_tar
+        contents, members = scanned(file)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise SourceError(
             f"{archive} is no archive that can be read ({error}): its end may be missing. Copy it again, whole."
         ) from error
+    _names.clear()
+    _names[archive] = stamp, contents
+    return contents, members
 
 
 def _stamp(found: os.stat_result) -> Stamp:

@@ -11,6 +11,7 @@ from typing import Any
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.findings import Finding
 from goldenrule.data.containers.inside import contents_of, reading
+from goldenrule.data.containers.members import Contents
 from goldenrule.data.sources.picture_files import IMAGE_EXTENSIONS
 from goldenrule.data.sources.system_files import is_system_file
 
@@ -47,7 +48,7 @@ class Samples:
 
 def is_packed_as_samples(archive: Path) -> bool:
     """Return whether most images of an archive have a file of the same key beside them that may say their label."""
-    keys, beside = _keys(archive, None)
+    keys, beside = _keys(archive, contents_of(archive), None)
     return bool(keys) and sum(bool(beside.get(key)) for key in keys) * 2 > len(keys)
 
 
@@ -57,8 +58,9 @@ def read_samples(archive: Path, samples: Samples, *, prefix: str, image: str | N
     `image` is the ending of those that are meant, where a key has several; `label` a field of the JSON files that is
     read beside the usual ones.
     """
-    samples.findings += contents_of(archive).findings(str(archive))
-    keys, beside = _keys(archive, image)
+    contents = contents_of(archive)
+    samples.findings += contents.findings(str(archive))
+    keys, beside = _keys(archive, contents, image)
     fields = dict.fromkeys((*JSON_FIELDS, *([label] if label else [])))
     with reading(archive, most_bytes=LARGEST_SIDECAR_BYTES) as read:
         for key, names in keys.items():
@@ -77,11 +79,13 @@ def read_samples(archive: Path, samples: Samples, *, prefix: str, image: str | N
             samples.add(f"{prefix}{names[0]}", cells)
 
 
-def _keys(archive: Path, image: str | None) -> tuple[dict[str, list[str]], dict[str, dict[str, str]]]:
+def _keys(
+    archive: Path, contents: Contents, image: str | None
+) -> tuple[dict[str, list[str]], dict[str, dict[str, str]]]:
     """Return the names of the images of each key, and those of what stands beside, by kind."""
     images: dict[str, list[str]] = {}
     beside: dict[str, dict[str, str]] = {}
-    for name in contents_of(archive).files:
+    for name in contents.files:
         folder, _, own = name.rpartition("/")
         if is_system_file(own):
             continue
