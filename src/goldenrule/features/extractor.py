@@ -98,14 +98,8 @@ Computed = tuple[dict[bytes, Reason], tuple[int, ...]]
 class Helpers(Protocol):
     """Other processes, on other machines or devices, that compute features together with this one."""
 
-    def extracted(
-        self,
-        extractor: FeatureExtractor,
-        table: ImageTable,
-        views: Sequence[View],
-        augmented: npt.NDArray[np.bool_] | None,
-    ) -> Computed:
-        """Write the missing rows of `FeatureExtractor.features`, each process its share."""
+    def extracted(self, work: Extraction) -> Computed:
+        """Write the missing rows, each process its share."""
 
 
 HELPERS: ContextVar[Helpers | None] = ContextVar("helpers", default=None)
@@ -186,7 +180,8 @@ class FeatureExtractor:
         if helpers is None:
             failed, computed = self._computed(table, missing, views, [ChunkWriter(cache) for cache in caches])
         else:
-            failed, computed = helpers.extracted(self, table, views, augmented)
+            work = Extraction(extractor=self, table=table, views=tuple(views), augmented=augmented)
+            failed, computed = helpers.extracted(work)
             for cache in caches:
                 cache.refresh()
             left, _ = _missing(table, caches, augmented)
@@ -198,25 +193,6 @@ class FeatureExtractor:
         named = zip(table.uris, table.digests, strict=True)
         failures = {uri: failed[digest] for uri, digest in named if digest in failed}
         return Features(caches=caches, views=tuple(views), computed=computed, reused=reused, failures=failures)
-
-    def share(
-        self,
-        table: ImageTable,
-        views: Sequence[View],
-        augmented: npt.NDArray[np.bool_] | None,
-        *,
-        rank: int,
-        world: int,
-        all_have_looked: Callable[[], None],
-    ) -> Computed:
-        """Write one process's share of the missing rows of `features`: chunks of its own, in the cache of all.
-
-        Nobody writes before all have looked what is missing.
-        """
-        caches = tuple(self.cache(view) for view in views)
-        missing, _ = _missing(table, caches, augmented)
-        all_have_looked()
-        return self._computed(table, missing[rank::world], views, [ChunkWriter(cache) for cache in caches])
 
     def rows_here(
         self, missing: Sequence[MissingRows], views: Sequence[View], read: Callable[[str], bytes]
@@ -269,6 +245,28 @@ class FeatureExtractor:
                 raise
             _flush(writers)
         return failed, tuple(computed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extraction:
+    """Features that several processes compute: what `FeatureExtractor.features` was asked."""
+
+    extractor: FeatureExtractor
+    table: ImageTable
+    views: tuple[View, ...]
+    augmented: npt.NDArray[np.bool_] | None
+
+    def share(self, *, rank: int, world: int, all_have_looked: Callable[[], None]) -> Computed:
+        """Write one process's share of the missing rows: chunks of its own, in the cache of all.
+
+        Nobody writes before all have looked what is missing.
+        """
+        caches = tuple(self.extractor.cache(view) for view in self.views)
+        missing, _ = _missing(self.table, caches, self.augmented)
+        all_have_looked()
+        return self.extractor._computed(
+            self.table, missing[rank::world], self.views, [ChunkWriter(cache) for cache in caches]
+        )
 
 
 def _flush(writers: Sequence[ChunkWriter]) -> None:

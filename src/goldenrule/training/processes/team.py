@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed
 
 from goldenrule.core.errors import ProcessLost
-from goldenrule.data.augmentation.augment import View
-from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import Computed, FeatureExtractor
+from goldenrule.features.extractor import Computed, Extraction
 from goldenrule.models.network import copied, lent
 from goldenrule.training.inputs.batches import InParts, Validate, ValidationResult
 from goldenrule.training.inputs.parts import Part
-from goldenrule.training.processes.work import Extraction, Work, packed, unpacked
+from goldenrule.training.processes.work import Work, packed, unpacked
 
 STOP, STEP, EVALUATE = range(3)
 SECONDS_TO_DIE = 5.0
@@ -78,15 +74,8 @@ class Team:
                     with contextlib.suppress(RuntimeError):  # whoever is gone needs not be told
                         self._say(STOP)
 
-    def extracted(
-        self,
-        extractor: FeatureExtractor,
-        table: ImageTable,
-        views: Sequence[View],
-        augmented: npt.NDArray[np.bool_] | None,
-    ) -> Computed:
+    def extracted(self, work: Extraction) -> Computed:
         """See `features.extractor.Helpers`."""
-        work = Extraction(extractor=extractor, table=table, views=tuple(views), augmented=augmented)
         content = packed(work)
         with self._together():
             self.fabric.broadcast(content)
@@ -101,14 +90,7 @@ class Team:
 
     def extract(self, work: Extraction) -> list[Any]:
         """Write this process's share of the features; the leader gets what all say of theirs."""
-        mine = work.extractor.share(
-            work.table,
-            work.views,
-            work.augmented,
-            rank=self.part.rank,
-            world=self.part.world,
-            all_have_looked=self.fabric.barrier,
-        )
+        mine = work.share(rank=self.part.rank, world=self.part.world, all_have_looked=self.fabric.barrier)
         every: list[Any] = [None] * self.part.world
         torch.distributed.gather_object(mine, every if self.leads else None)
         return every

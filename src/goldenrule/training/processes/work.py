@@ -14,15 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from goldenrule.core.errors import OptionError
 from goldenrule.core.progress import Silent
-from goldenrule.data.augmentation.augment import View
-from goldenrule.data.table import ImageTable
-from goldenrule.features.extractor import FeatureExtractor
+from goldenrule.features.extractor import Extraction
 from goldenrule.training.inputs.batches import BankRows, InParts, Pixels, Source, Validate
 from goldenrule.training.inputs.parts import Part
 
@@ -36,16 +32,6 @@ class Work:
     source: Source
     validate: InParts | None
     how: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Extraction:
-    """Features that several processes compute, each its share: what `FeatureExtractor.features` was asked."""
-
-    extractor: FeatureExtractor
-    table: ImageTable
-    views: tuple[View, ...]
-    augmented: npt.NDArray[np.bool_] | None
 
 
 def part_of(source: Source, part: Part, threads: int) -> Source:
