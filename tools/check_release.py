@@ -27,6 +27,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".ppm", ".pgm"}
@@ -71,15 +72,23 @@ def main() -> None:
     parser.add_argument("--dist", type=Path, help="keep sdist and wheel in this folder, which must not be there")
     arguments = parser.parse_args()
     if changed := git("status", "--porcelain"):
-        sys.exit(f"error: {len(changed.splitlines())} files differ from the commit: commit or stash them first.")
+        refuse(f"{len(changed.splitlines())} files differ from the commit: commit or stash them first.")
     if arguments.dist and arguments.dist.exists():
-        sys.exit(f"error: {arguments.dist} is there: name a folder that is not.")
+        refuse(f"{arguments.dist} is there: name a folder that is not.")
+    if arguments.torch_from and not [*arguments.torch_from.glob("lib/python*/site-packages/torch")]:
+        refuse(f"{arguments.torch_from} is no environment with PyTorch: wanted one such as .venv.")
     others = [interpreter(name) for name in arguments.python]
     table = Table()
     with tempfile.TemporaryDirectory(prefix="goldenrule-release-") as folder:
         checked(table, Place(Path(folder)), others, arguments)
     print(f"\n{len(table.rows)} checks, {table.wrong} wrong.")
     sys.exit(1 if table.wrong else 0)
+
+
+def refuse(text: str) -> NoReturn:
+    """End with what was found and what to do."""
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(2)
 
 
 @dataclass(frozen=True)
@@ -380,11 +389,13 @@ def interpreter(name: str) -> Path:
             done = subprocess.run([str(path), "-c", "import venv"], capture_output=True, check=False)
             if done.returncode == 0:
                 return path
-    sys.exit(f"error: no Python {name} here: name its path.")
+    refuse(f"There is no Python {name} here: name its path.")
 
 
 def pyenv(version: str) -> list[Path]:
     """Return the interpreters that pyenv keeps of a version."""
+    if not re.fullmatch(r"[\d.]+", version):
+        return []
     return sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}*/bin/python"), reverse=True)
 
 
@@ -439,4 +450,7 @@ def megabytes_of(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

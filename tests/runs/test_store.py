@@ -136,6 +136,14 @@ def test_a_second_process_is_told_the_pid_of_the_first(start: Callable[..., Any]
         assert run.folder == tmp_path / "run"
 
 
+def test_what_a_writer_left_that_was_killed_before_run_json_goes(tmp_path: Path) -> None:
+    (run := tmp_path / "run").mkdir()
+    left = run / ".goldenrule-c727459a1af9d52e.tmp"
+    left.write_bytes(b"half a tab")
+    with opened(run):
+        assert not left.exists()
+
+
 def test_a_killed_process_leaves_no_lock_behind(start: Callable[..., Any], tmp_path: Path) -> None:
     holder = start("-c", HOLD, tmp_path / "run", stdin=subprocess.PIPE)
     assert holder.stdout.readline() == "held\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from check_release import (
     Wrong,
     content,
     files_of,
+    interpreter,
+    link_torch,
     names_fit,
     sdist_problems,
     tag_fits,
@@ -125,6 +128,26 @@ def test_the_table_counts_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> N
     assert not table.check("two", broken)
     assert table.wrong == 1
     assert "WRONG  no such file" in capsys.readouterr().out
+
+
+def test_a_python_that_there_is_not_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        interpreter("2.99")
+    assert end.value.code == 2
+    assert "no Python 2.99 here" in capsys.readouterr().err
+    assert interpreter(sys.executable) == Path(sys.executable)
+
+
+def test_pytorch_is_linked_and_nothing_else(tmp_path: Path) -> None:
+    for environment in ("old", "new"):
+        (tmp_path / environment / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    old, new = (tmp_path / name / "lib" / "python3.11" / "site-packages" for name in ("old", "new"))
+    for name in ("torch", "torch-2.0.dist-info", "nvidia", "goldenrule", "numpy"):
+        (old / name).mkdir()
+        (old / name / "METADATA").write_text(name)
+    link_torch(tmp_path / "old", tmp_path / "new")
+    assert sorted(path.name for path in new.iterdir()) == ["nvidia", "torch", "torch-2.0.dist-info"]
+    assert (new / "torch" / "METADATA").samefile(old / "torch" / "METADATA")
 
 
 def test_what_is_checked_is_in_this_checkout() -> None:

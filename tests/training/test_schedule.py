@@ -71,6 +71,9 @@ def test_one_cycle_starts_peaks_and_ends_where_it_says(cycle: OneCycle) -> None:
     at = [0, cycle.epochs / 4, cycle.epochs]
     assert [cycle.factor(place) for place in at] == pytest.approx([1 / 25, 1, 1e-5])
     assert [cycle.momentum(place) for place in at] == pytest.approx([0.95, 0.85, 0.95])
+    halfway = [cycle.epochs / 8, cycle.epochs * 5 / 8]
+    assert [cycle.factor(place) for place in halfway] == pytest.approx([(1 / 25 + 1) / 2, (1 + 1e-5) / 2])
+    assert [cycle.momentum(place) for place in halfway] == pytest.approx([0.9, 0.9])
 
 
 @given(st.lists(st.floats(1e-6, 10), min_size=1, max_size=30), st.integers(1, 7))

@@ -191,9 +191,8 @@ def opened(folder: Path) -> Iterator[Run]:
     check_ours(folder)
     new = not folder.exists()
     with only_writer(folder, instead="another --out"):
-        if is_run(folder):
-            for place in (folder, folder / "steps", folder / "predictions", folder / "epochs"):
-                remove_leftovers(place)
+        for place in (folder, folder / "steps", folder / "predictions", folder / "epochs"):
+            remove_leftovers(place)  # of a writer that was killed before its run.json, too
         try:
             yield Run(folder)
         except (InputError, OptionError):
