@@ -1,7 +1,7 @@
 """One process against two that train together on this machine's cores: pictures a second, and their losses.
 
 Both train all layers of the real network on real photos, round after round in turn. Beside the speed stands what the
-second process changes of the losses, and what one process with one thread less changes of them, which is rounding alone.
+second process changes of the losses, and what one thread less changes of them, which is rounding alone.
 """
 
 from __future__ import annotations
