@@ -315,8 +315,8 @@ less ([formats](how-to/predict-many.md)).
   these rates are, or more than one machine.
 - *Left out:* that many cores share memory and heat (images/s per core fall on large machines), machines that fail,
   disks whose files are not in the system's cache (here they were), a storage's requests per second, money.
-- goldenrule brings no scheduler: on several machines each is given its own archives or list, and a run's classifier
-  is copied to all. A row does not depend on its machine as long as processor and versions are alike.
+- A [Ray cluster](how-to/cluster.md) shares the images out (`--cluster`), or each machine is given archives or a list of
+  its own. A row does not depend on its machine as long as processor and versions are alike.
 
 The tables are made by `python benchmarks/scale.py` from the JSON files beside the pages that are named; it takes a
 second and can be run where these change.
