@@ -178,7 +178,7 @@ def test_the_telemetry_of_an_openvino_that_was_imported_before_is_silenced():
         import openvino
         if sys.modules.get("openvino_telemetry") is None:
             sys.exit(0)  # OpenVINO came without its telemetry
-        import multiprocessing.context
+        import multiprocessing, multiprocessing.context
         def forked(*_):
             raise AssertionError("a report is sent from a process of its own")
         multiprocessing.context.ForkProcess._Popen = forked

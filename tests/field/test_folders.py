@@ -173,7 +173,7 @@ def test_only_names_that_do_not_tell_are_looked_into_and_few_bytes_of_each(
 ) -> None:
     (camera / "cats" / "long.dat").write_bytes(b"\xff\xd8\xff" + bytes(1_000_000))
     ends: dict[str, int] = {}
-    regular = picture_files.open_regular
+    regular = picture_files.open_picture
 
     @contextlib.contextmanager
     def counted(path: Path, **more: Any) -> Iterator[Any]:
@@ -181,7 +181,7 @@ def test_only_names_that_do_not_tell_are_looked_into_and_few_bytes_of_each(
             yield file
             ends[path.name] = file.tell()
 
-    monkeypatch.setattr("goldenrule.data.sources.picture_files.open_regular", counted)
+    monkeypatch.setattr("goldenrule.data.sources.picture_files.open_picture", counted)
     listing(camera)
     untold = {"f.dat", "h", "i.v2", "long.dat"}
     assert set(ends) == untold | {"b.jpg_large", "c.jpeg.1", "d.jpg?w=300", "e.webp-2", "g.JPG (1)", "cut.jpeg.2"}

@@ -867,7 +867,7 @@ def test_options_that_say_which_images_and_how_are_had_by_all_commands_that_need
         "explain",
     }
     assert {name for name, options in every.items() if "--group-by" in options} <= walk
-    learns = {"fit", "train", "tune", "compare-models", "lr-find", "show-augment"}
+    learns = {"fit", "train", "tune", "compare-models", "lr-find", "show-augment", "precompute"}
     assert {name for name, options in every.items() if "--levels" in options} == learns
     assert {name for name, options in every.items() if "--augment" in options} <= learns
 

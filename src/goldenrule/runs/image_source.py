@@ -226,7 +226,9 @@ class ImageSource:
         """Raise `OptionError` where a column is named although there is no table that has it."""
         from goldenrule.data.sources.shards import may_be_shards
 
-        of_shards = {} if may_be_shards(self.folder) else {"--id": self.id, "--label": self.label}
+        of_shards = {"--id": self.id, "--label": self.label}
+        if any(of_shards.values()) and may_be_shards(self.folder):
+            of_shards = {}
         columns = {
             **of_shards,
             "--split": self.split,

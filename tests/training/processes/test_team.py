@@ -24,7 +24,7 @@ from goldenrule.data.augmentation.augment import views
 from goldenrule.data.pictures import file_digests
 from goldenrule.features.extractor import HELPERS, FeatureExtractor
 from goldenrule.runs.machines import Machines
-from goldenrule.training import fitting
+from goldenrule.training import fitting, loop
 from goldenrule.training.runtime import end_teams, runtime
 
 Learner = Callable[..., gr.Learner]
@@ -246,3 +246,25 @@ def test_torchrun_starts_what_devices_would(
     first, second = found.values()
     for name, value in first.head.tensors.items():
         np.testing.assert_array_equal(value, second.head.tensors[name])
+
+
+def test_an_error_of_the_leader_within_a_step_ends_the_others_and_the_next_fit_has_new_ones(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that follow wait for gradients that never come: nobody waits for them."""
+    learner(2).fit(1e-3, 1)
+    before = followers()
+    real = loop.loss_of
+
+    def broken(*arguments: Any) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(loop, "loss_of", broken)
+    with pytest.raises(ZeroDivisionError):
+        learner(2).fit(1e-3, 1)
+    monkeypatch.setattr(loop, "loss_of", real)
+    alone, both = learner(1), learner(2)
+    for one in (alone, both):
+        one.fit(1e-3, 1)
+    assert losses(both) == pytest.approx(losses(alone), abs=1e-4)
+    assert not {one.pid for one in before} & {one.pid for one in followers()}

@@ -22,11 +22,12 @@ from goldenrule.training.runtime import Runtime
 def follow(team: Team) -> None:
     """Take part in all that the leader does with others, until it has no more."""
     torch.set_num_threads(team.threads)
-    while (work := team.next_work()) is not None:
-        if isinstance(work, Work):
-            _take_part(work, team)
-        else:
-            team.extract(work)
+    with team.together():
+        while (work := team.next_work()) is not None:
+            if isinstance(work, Work):
+                _take_part(work, team)
+            else:
+                team.extract(work)
     team.end()
 
 

@@ -11,14 +11,13 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ import torch.distributed
 
 from goldenrule.core.errors import OptionError, ProcessLost
 from goldenrule.runs.machines import Launched, Machines
+from goldenrule.storage.unfinished import remove_leftovers, unfinished_folder
 from goldenrule.training.processes.team import Team
 
 PATIENCE = timedelta(days=7)
@@ -112,7 +112,10 @@ def started(machines: Machines, *, threads: int) -> Team:
     """
     if machines.device != "cpu" and (there := torch.cuda.device_count()) < machines.devices:
         raise OptionError(f"--devices {machines.devices}: this machine has {there} of the kind {machines.device}.")
-    folder = Path(tempfile.mkdtemp(prefix="goldenrule-"))  # readable by this user alone
+    held, temporary = contextlib.ExitStack(), Path(tempfile.gettempdir())
+    remove_leftovers(temporary)
+    folder = held.enter_context(unfinished_folder(temporary)) / "team"
+    folder.mkdir(mode=0o700)  # readable by this user alone
     each = max(1, threads // machines.devices)
     own, *seats = (
         Seat(rank=rank, machines=machines, threads=each, folder=folder, parent=os.getpid())
@@ -124,10 +127,10 @@ def started(machines: Machines, *, threads: int) -> Team:
         return next((said for one in zip(seats, followers, strict=True) if (said := _how_it_ended(*one))), "")
 
     def end() -> None:
-        _end(followers)
+        _end(followers, seconds=0.0 if team.lost else SECONDS_TO_END)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        shutil.rmtree(folder, ignore_errors=True)
+        held.close()
         atexit.unregister(team.end)
 
     try:
@@ -136,7 +139,7 @@ def started(machines: Machines, *, threads: int) -> Team:
         team = Team(fabric(machines, rank=0), threads=each, gone=gone, end=end)
     except BaseException:
         _end(followers, seconds=0.0)
-        shutil.rmtree(folder, ignore_errors=True)
+        held.close()
         raise
     atexit.register(team.end)
     return team
@@ -187,7 +190,7 @@ def _start(seat: Seat) -> subprocess.Popen[bytes]:
     return process
 
 
-def _wait_for(seats: Sequence[Seat], gone: Any) -> None:
+def _wait_for(seats: Sequence[Seat], gone: Callable[[], str]) -> None:
     while not all(seat.ready.exists() for seat in seats):
         if said := gone():
             raise ProcessLost(f"A process of {len(seats) + 1} that would train together did not start ({said}).")
@@ -203,7 +206,7 @@ def _how_it_ended(seat: Seat, follower: subprocess.Popen[bytes]) -> str:
     return f"process {seat.rank}: {lines[-1] if lines and code > 0 else why}"
 
 
-def _end(followers: Sequence[subprocess.Popen[bytes]], seconds: float = SECONDS_TO_END) -> None:
+def _end(followers: Sequence[subprocess.Popen[bytes]], *, seconds: float) -> None:
     until = time.monotonic() + seconds
     for one in followers:
         try:

@@ -61,7 +61,7 @@ class Team:
         """Have the others take part in this work until the block ends; `ProcessLost` where one of them is gone."""
         content = packed(work)
         threads = torch.get_num_threads()
-        with self._together():
+        with self.together(), self._in_step():
             self.fabric.broadcast(content)
             self._work = work
             torch.set_num_threads(self.threads)
@@ -70,20 +70,13 @@ class Team:
             finally:
                 torch.set_num_threads(threads)
                 self._work = None
-                if not self.lost:
-                    with contextlib.suppress(RuntimeError):  # whoever is gone needs not be told
-                        self._say(STOP)
 
     def extracted(self, work: Extraction) -> Computed:
         """See `features.extractor.Helpers`."""
         content = packed(work)
-        with self._together():
+        with self.together(), self._out_of_step_if_it_fails():
             self.fabric.broadcast(content)
-            try:
-                parts = self.extract(work)
-            except BaseException:  # the others compute on, and what they say next would be no answer
-                self.lost = True
-                raise
+            parts = self.extract(work)
         failed, computed = zip(*parts, strict=True)
         failures = {digest: reason for one in failed for digest, reason in one.items()}
         return failures, tuple(sum(of_view) for of_view in zip(*computed, strict=True))
@@ -110,6 +103,8 @@ class Team:
     def goes_on(self) -> bool:
         """Return whether there is another step; a follower waits for that, and evaluates whenever it is told to."""
         if self.leads:
+            if self.lost:
+                raise ProcessLost("The processes that train together are out of step. Give the same command again.")
             self._say(STEP)
             return True
         while (said := self._say(None)) == EVALUATE:
@@ -119,9 +114,9 @@ class Team:
 
     def evaluate(self, network: torch.nn.Module, validate: Validate) -> ValidationResult:
         """Return how good the network is on validation, each process having looked at its part."""
-        if not isinstance(validate, InParts) or self._work is None or self._work.validate is None:
+        if self.lost or not isinstance(validate, InParts) or self._work is None or self._work.validate is None:
             return validate(network)
-        with self._together():
+        with self.together(), self._out_of_step_if_it_fails():
             self._say(EVALUATE)
             self.fabric.broadcast(copied(network))
             mine = validate.outputs(network, self.part)
@@ -152,7 +147,31 @@ class Team:
         return self.fabric.broadcast(signal)
 
     @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
+    def _in_step(self) -> Iterator[None]:
+        """Tell the others that a fit has ended, where they wait for it: not after an error between two steps."""
+        try:
+            yield
+        except GeneratorExit:  # between two steps: whoever asked for events has enough of them
+            raise
+        except BaseException:
+            self.lost = True
+            raise
+        finally:
+            if not self.lost:
+                with contextlib.suppress(RuntimeError):  # whoever is gone needs not be told
+                    self._say(STOP)
+
+    @contextlib.contextmanager
+    def _out_of_step_if_it_fails(self) -> Iterator[None]:
+        """Give the others up where the leader fails: they compute on, and what they say next is no answer."""
+        try:
+            yield
+        except BaseException:
+            self.lost = True
+            raise
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
         """Name a process that is gone where what was done with it failed."""
         try:
             yield
