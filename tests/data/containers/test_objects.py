@@ -35,6 +35,7 @@ class Flaky(BaseHTTPRequestHandler):
 
     server: FlakyServer
     protocol_version = "HTTP/1.1"
+    timeout = 2  # a connection that is idle ends, so that its thread does
 
     def do_GET(self) -> None:
         """Answer, or fail."""
@@ -67,7 +68,7 @@ class FlakyServer(ThreadingHTTPServer):
     """A server before the server; `fails` decides by the path."""
 
     behind = ""
-    daemon_threads = True
+    daemon_threads = False  # they are waited for where the server ends
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Flaky)
