@@ -17,8 +17,8 @@ PYTEST := OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE
 
 install: $(STAMP)
 
-# __init__.py holds the version, which an editable installation keeps as it was when it was made
-$(STAMP): pyproject.toml constraints.txt src/goldenrule/__init__.py
+# version.py holds the version, which an editable installation keeps as it was when it was made
+$(STAMP): pyproject.toml constraints.txt src/goldenrule/core/version.py
 	$(PYTHON) -c "import sys; sys.exit('goldenrule needs Python 3.11 or newer, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -151,7 +151,7 @@ def checked(table: Table, place: Place, others: Sequence[Path], arguments: argpa
 
 def written_version() -> str:
     """Return the version that the source says, without importing it."""
-    text = (ROOT / "src" / "goldenrule" / "__init__.py").read_text("utf-8")
+    text = (ROOT / "src" / "goldenrule" / "core" / "version.py").read_text("utf-8")
     found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     assert found
     return found[1]
@@ -355,7 +355,7 @@ class Installation:
         return last_line(done.stderr)
 
     def remove(self) -> None:
-        """Give the disk back."""
+        """Free its disk space."""
         shutil.rmtree(self._folder, ignore_errors=True)
         shutil.rmtree(self._cache, ignore_errors=True)
 

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from goldenrule.core.lazy import lazy
+from goldenrule.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from goldenrule import analysis, data, metrics, models, report, training
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
     from goldenrule.tasks.run_learning_curve import learning_curve_of
     from goldenrule.tasks.split_folder import split_folder, verify_split
     from goldenrule.training.learner import Learner
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Audit": "analysis.audit",

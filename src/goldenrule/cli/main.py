@@ -214,7 +214,7 @@ def main(
 ) -> None:
     """From a folder of images to a classifier you can trust, in seconds."""
     if version:
-        from goldenrule import __version__
+        from goldenrule.core.version import __version__
 
         typer.echo(f"goldenrule {__version__}")
         raise typer.Exit

@@ -141,8 +141,8 @@ def _run(body: Callable[[], Numbers], *, json: Path | None, quiet: bool, name: s
 
 
 def _json_text(found: Numbers, name: str) -> str:
-    from goldenrule import __version__
     from goldenrule.core.schema import as_json
+    from goldenrule.core.version import __version__
     from goldenrule.storage.files import json_text, read_json
 
     value = found.numbers if isinstance(found, Ended) else found

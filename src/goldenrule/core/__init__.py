@@ -2,5 +2,5 @@
 
 Reading order: errors, reason · option · findings, messages (texts in languages/) · schema (values as JSON
 and back) · progress, alive, console, visible, cells · randomness · interrupts, budget, memory, blas · functions,
-lazy, extras.
+lazy, extras, version.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from goldenrule import __version__
+from goldenrule.core.version import __version__
 from goldenrule.models.graphs.compiled import available_threads
 
 NAMED = (

@@ -9,9 +9,8 @@ import numpy as np
 
 from goldenrule.data.containers.members import (
     Contents,
-    Layout,
+    PlacedMembers,
     Places,
-    no_such_file,
     plain_name,
     settled,
     too_large,
@@ -29,22 +28,12 @@ _KINDS = {
 }
 
 
-class TarMembers:
+class TarMembers(PlacedMembers):
     """The files in a tar file by name: offset and size of each."""
-
-    def __init__(self, contents: Contents, places: Places) -> None:
-        self.layout = Layout.of(contents)
-        self._places = places
-
-    def has(self, name: str) -> bool:
-        """Return whether a file has that name."""
-        return self._places.of(name) is not None
 
     def read(self, file: BinaryIO, name: str, *, most_bytes: int) -> bytes:
         """Return the bytes of a file; no other process or thread that reads the archive is in the way."""
-        if (found := self._places.of(name)) is None:
-            raise no_such_file(name)
-        offset, size = map(int, found)
+        offset, size = self.numbers(name)
         if size > most_bytes:
             raise too_large(name)
         file.seek(offset)

@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from goldenrule.data.containers.members import (
     Contents,
-    Layout,
+    PlacedMembers,
     Places,
-    no_such_file,
     plain_name,
     settled,
     too_large,
@@ -29,22 +28,12 @@ _LOCAL = struct.Struct("<26xHH")
 _LOCAL_MARK, _ENCRYPTED, _MOST = b"PK\x03\x04", 1, 1 << 62
 
 
-class ZipMembers:
+class ZipMembers(PlacedMembers):
     """The files in a zip file by name: offset, packed size, size, checksum and method of each."""
-
-    def __init__(self, contents: Contents, places: Places) -> None:
-        self.layout = Layout.of(contents)
-        self._places = places
-
-    def has(self, name: str) -> bool:
-        """Return whether a file has that name."""
-        return self._places.of(name) is not None
 
     def read(self, file: BinaryIO, name: str, *, most_bytes: int) -> bytes:
         """Return the bytes of a file; never more of them are unpacked than the archive says there are."""
-        if (found := self._places.of(name)) is None:
-            raise no_such_file(name)
-        offset, packed, size, checksum, method = map(int, found)
+        offset, packed, size, checksum, method = self.numbers(name)
         if max(size, packed) > most_bytes:
             raise too_large(name)
         file.seek(offset)

@@ -106,6 +106,24 @@ class Places:
         return self._keys.nbytes + self._numbers.nbytes
 
 
+class PlacedMembers:
+    """The files in one archive whose bytes are found by the numbers of `Places`."""
+
+    def __init__(self, contents: Contents, places: Places) -> None:
+        self.layout = Layout.of(contents)
+        self._places = places
+
+    def has(self, name: str) -> bool:
+        """Return whether a file has that name."""
+        return self._places.of(name) is not None
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the numbers of a file. Raises `OSError` where no file has that name."""
+        if (found := self._places.of(name)) is None:
+            raise no_such_file(name)
+        return [int(number) for number in found]
+
+
 def _key(name: str) -> bytes:
     return blake2b(name.encode("utf-8", "surrogateescape"), digest_size=_KEY_BYTES).digest()
 

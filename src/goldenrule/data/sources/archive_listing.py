@@ -13,7 +13,7 @@ from goldenrule.data.containers.inside import PACKED_ENDINGS, PARQUET, contents_
 from goldenrule.data.containers.members import Contents
 from goldenrule.data.containers.objects import is_address
 from goldenrule.data.sources.listing import Exclusions, Listing, is_utf8, listing
-from goldenrule.data.sources.picture_files import by_name, is_picture_by_content
+from goldenrule.data.sources.picture_files import by_name_or_content
 from goldenrule.data.sources.split_folders import split_called
 from goldenrule.data.sources.system_files import is_bin, is_system_file, is_system_folder, may_be_bin
 
@@ -111,10 +111,7 @@ class _Sorted:
         return True
 
     def _sort(self, path: str) -> None:
-        told = by_name(path.rpartition("/")[2])
-        if told in ("variant", "unknown"):
-            meant = told == "variant"
-            told = "variant" if is_picture_by_content(self._root / path, meant=meant) else "unknown"
+        told = by_name_or_content(self._root, path)
         self._found["others" if told in ("unknown", "other") else "pictures"].append(path)
         if told == "variant":
             self._found["by_content"].append(path)

@@ -16,7 +16,7 @@ from typing import Any
 
 from goldenrule.core.errors import OptionError, SourceError
 from goldenrule.core.findings import Finding
-from goldenrule.data.sources.picture_files import by_name, is_picture_by_content
+from goldenrule.data.sources.picture_files import by_name_or_content
 from goldenrule.data.sources.system_files import is_bin, is_system_file, is_system_folder, may_be_bin
 from goldenrule.data.table import one_form
 from goldenrule.storage.regular_files import what_it_is
@@ -209,7 +209,7 @@ class _Walk:
             elif kind == "folder":
                 yield path, entry.is_symlink()
             elif kind == "file":
-                self._sort(path, entry.name)
+                self._sort(path)
             elif kind in ("loops", "broken"):
                 self._found[kind].append(path)
             elif isinstance(kind, _Closed):
@@ -252,11 +252,8 @@ class _Walk:
         except OSError:
             return False
 
-    def _sort(self, path: str, name: str) -> None:
-        told = by_name(name)
-        if told in ("variant", "unknown"):
-            meant = told == "variant"
-            told = "variant" if is_picture_by_content(self._root / path, meant=meant) else "unknown"
+    def _sort(self, path: str) -> None:
+        told = by_name_or_content(self._root, path)
         self._found["others" if told in ("unknown", "other") else "pictures"].append(path)
         if told == "variant":
             self._found["by_content"].append(path)

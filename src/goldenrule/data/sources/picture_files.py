@@ -72,6 +72,14 @@ def by_name(name: str) -> ByName:
     return "variant" if last and _BEHIND.match(name[last.end() :]) else "unknown"
 
 
+def by_name_or_content(root: Path, uri: str) -> ByName:
+    """Return what a file's name says of it, and where that is not enough its first bytes: "variant" is a picture."""
+    told = by_name(uri.rpartition("/")[2])
+    if told in ("variant", "unknown"):
+        return "variant" if is_picture_by_content(root / uri, meant=told == "variant") else "unknown"
+    return told
+
+
 def ending_of(name: str) -> str:
     """Return the ending of a file's name in lower case, "" where it has none.
 

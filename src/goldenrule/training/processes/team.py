@@ -163,7 +163,7 @@ class Team:
 
     @contextlib.contextmanager
     def _out_of_step_if_it_fails(self) -> Iterator[None]:
-        """Give the others up where the leader fails: they compute on, and what they say next is no answer."""
+        """Abandon the others where the leader fails: they compute on, and are out of step from then on."""
         try:
             yield
         except BaseException:

@@ -14,7 +14,7 @@ from goldenrule.runs.options import FitOptions
 
 @contextlib.contextmanager
 def together(options: FitOptions) -> Iterator[FitOptions]:
-    """Give the options with the devices and nodes of the launcher; at the end of the block all other processes end.
+    """Yield the options with the devices and nodes of the launcher; at the end of the block all other processes end.
 
     Of processes that torchrun or SLURM has started, the first runs the block. The others follow it, and exit when it
     has ended. Raises `OptionError` where the options and the launcher disagree.
