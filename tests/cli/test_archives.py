@@ -128,12 +128,12 @@ def test_shards_of_real_photos_give_the_numbers_of_their_folder(
 
 
 def test_photos_at_an_address_give_the_numbers_of_their_folder(
-    process: Command, bucket: Callable[..., str], small_photos: Path, tmp_path: Path
+    command: Command, bucket: Callable[..., str], small_photos: Path, tmp_path: Path
 ) -> None:
     files = {path.relative_to(small_photos).as_posix(): path.read_bytes() for path in small_photos.rglob("*.jpg")}
     address = bucket("photos", {f"sets/pets/{name}": content for name, content in files.items()}) + "/sets/pets"
-    assert process("fit", "--quick", small_photos, "-o", "of_folder").returncode == 0
-    found = process("fit", "--quick", address)
+    assert command("fit", "--quick", small_photos, "-o", "of_folder").returncode == 0
+    found = command("fit", "--quick", address)
     assert found.returncode == 0, found.stderr
     run = tmp_path / "runs" / "pets"
     assert f"goldenrule fit {address}" in found.stdout, "the next command can be copied"
@@ -141,14 +141,14 @@ def test_photos_at_an_address_give_the_numbers_of_their_folder(
     assert json.loads((run / "result.json").read_text())["features"]["computed"] == 0
     assert result(run) == result(tmp_path / "of_folder")
     assert "data:image/jpeg" in (run / "report.html").read_text()
-    again = process("predict", run, f"{address}/test", "-o", "rows.csv")
+    again = command("predict", run, f"{address}/test", "-o", "rows.csv")
     assert again.returncode == 0, again.stderr
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 12
     bucket("photos", {"sets/pets/train/cats/broken.jpg": b"no picture"})
-    changed = process("fit", "--quick", address, "-o", run)
+    changed = command("fit", "--quick", address, "-o", run)
     assert changed.returncode == 2
     assert "was made with other images (1 added)" in changed.stderr
-    gone = process("fit", "--quick", "s3://photos/nothing")
+    gone = command("fit", "--quick", "s3://photos/nothing")
     assert gone.returncode == 2
     assert gone.stderr.startswith("error: s3://photos/nothing has no objects")
 
@@ -202,6 +202,7 @@ def test_a_run_whose_archive_is_gone_says_so(command: Command, small_photos: Pat
     assert f"are no longer in {archive / 'dogscats'}" in found.stderr
 
 
+@pytest.mark.exhaustive
 def test_a_fit_of_an_archive_that_was_killed_goes_on(
     start: Start, cache: Path, small_photos: Path, tmp_path: Path
 ) -> None:

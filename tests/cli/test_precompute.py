@@ -83,7 +83,7 @@ def test_what_can_t_be_read_is_counted_and_stops_nothing(
     assert sorted(json.loads((tmp_path / "numbers.json").read_text())["unreadable"]) == ["red/half.png", "red/text.png"]
 
 
-@pytest.mark.parametrize("sync", [2, 5, 9, 12])
+@pytest.mark.parametrize("sync", [2, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (5, 12)), 9])
 def test_killed_at_any_moment_it_goes_on_behind_the_chunks_that_are_whole(
     sync: int, start: Callable[..., subprocess.Popen[str]], command: Command, picture_folder: Callable[..., Path]
 ) -> None:

@@ -56,11 +56,11 @@ def test_an_exception_passes_through_a_bar():
 def test_a_picture_stands_above_the_bars_while_they_run() -> None:
     shown = io.StringIO()
     bars = Bars(Console(file=shown, force_terminal=True, width=80))
-    bars.picture("a drawing\nof two lines")
+    bars.picture(lambda: "a drawing\nof two lines")
     with bars.task("train", 3, "batches") as task:
         task.advance()
     assert "of two lines" in shown.getvalue()
-    bars.picture("")
+    bars.picture(None)
     before = len(shown.getvalue())
     with bars.task("train", 3, "batches") as task:
         task.advance()

@@ -82,7 +82,7 @@ def noise(tmp_path: Path) -> Path:
     draws = np.random.default_rng(0)
     for label in ("left", "right"):
         (tmp_path / "noise" / label).mkdir(parents=True)
-        for number in range(60):
+        for number in range(24):
             pixels = draws.integers(0, 255, (40, 48, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "noise" / label / f"{number}.png")
     return tmp_path / "noise"

@@ -36,9 +36,9 @@ def table_with(root: Path, label: Callable[[str], str], unlabelled: Iterable[str
 @pytest.mark.parametrize(
     ("label", "more"),
     [
-        (several, ()),
+        pytest.param(several, (), marks=pytest.mark.exhaustive),
         (several, ("--head", "gap-1024")),
-        (NAMES.__getitem__, ()),
+        pytest.param(NAMES.__getitem__, (), marks=pytest.mark.exhaustive),
         (NAMES.__getitem__, ("--folds", "3")),
     ],
     ids=["several labels", "several labels, trained head", "one label", "one label, folds"],

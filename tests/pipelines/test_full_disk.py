@@ -46,6 +46,7 @@ MORE = (
     "the split",
     "what the run is about",
     "the choice",
+    "a checkpoint",
     "predictions",
     "the report",
     "the numbers",

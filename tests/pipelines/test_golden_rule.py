@@ -329,6 +329,7 @@ def test_minutes_end_the_fit_with_the_best_so_far_and_the_decision_is_kept(
     assert len(golden_rule(small_photos, out=tmp_path / "run", options=options).live.history) == 0
 
 
+@pytest.mark.exhaustive
 def test_a_fit_that_the_clock_ended_goes_on_to_the_same_end_where_it_is_given_more_time(
     told: Any, run_copy: Path, small_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_the_peak_of_memory_does_not_grow_with_the_number_of_images(
     assert peaks[300] - peaks[40] < ALLOWED_GROWTH
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("cache")
 def test_what_is_logged_stays_on_this_machine(start: Start, small_photos: Path, tmp_path: Path) -> None:
     """W&B talks to a process of its own, which no hook sees into; its run is one that was never sent."""

@@ -131,7 +131,7 @@ ALSO = pytest.mark.exhaustive
     ("head", "way"),
     [
         ("gap-1024", "fine_tuning"),
-        ("flatten-64", "fromzero"),
+        pytest.param("flatten-64", "fromzero", marks=ALSO),
         pytest.param("gap-1024", "fromzero", marks=ALSO),
         pytest.param("flatten-64", "fine_tuning", marks=ALSO),
     ],

@@ -76,6 +76,7 @@ def pretrained(learn: gr.Learner) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.exhaustive
 def test_late_layers_learn_and_early_ones_stay_bit_for_bit(real_learner: Learner) -> None:
     learn = real_learner(augment=gr.data.side_on(), augmented_views=1)
     before = pretrained(learn)

@@ -71,7 +71,27 @@ def cache(prepared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield ours
 
 
-CASES = [("plain", name) for name in STATES] + [(name, "after a fit") for name in OPTIONS if name != "plain"]
+MORE = (
+    "head on live images",
+    "late BatchNorms free",
+    "frozen again",
+    "after a fit with free BatchNorms",
+    "after blend",
+    "after calibrate",
+    "after cutmix",
+    "one batch",
+    "balanced",
+    "a loss of one's own",
+)
+"""States and options that go the ways of others: tried by `make test-all`."""
+
+CASES = [
+    pytest.param(options, state, marks=[pytest.mark.exhaustive] * bool({options, state} & {*MORE}))
+    for options, state in [
+        *(("plain", name) for name in STATES),
+        *((name, "after a fit") for name in OPTIONS if name != "plain"),
+    ]
+]
 
 
 def bits(learn: gr.Learner) -> dict[str, bytes]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,8 +37,11 @@ class Progress(Protocol):
     def detail(self, message: str) -> None:
         """Show a line that most have no need of, such as that of an epoch, to those who asked for everything."""
 
-    def picture(self, text: str) -> None:
-        """Show a drawing of several lines above the tasks, in place of the one before; "" takes it away."""
+    def picture(self, drawn: Callable[[], str] | None) -> None:
+        """Show what a function draws, several lines, above the tasks in place of the one before; None takes it away.
+
+        It is called where it is looked at alone, once.
+        """
 
     def expect(self, name: str, seconds: float) -> None:
         """Say how long all that follows takes, as far as is known; 0 where that is not."""
@@ -59,8 +63,8 @@ class Silent:
         """Take it for one line more."""
         self.say(message)
 
-    def picture(self, text: str) -> None:
-        """Show nothing."""
+    def picture(self, drawn: Callable[[], str] | None) -> None:
+        """Draw nothing."""
 
     def expect(self, name: str, seconds: float) -> None:
         """Keep quiet."""
@@ -80,7 +84,7 @@ class Bars:
 
         self._console = console or Console(stderr=True)
         self._verbose = verbose
-        self._picture = ""
+        self._picture: Callable[[], str] | None = None
         self._whole: _Whole | None = None
 
     def say(self, message: str) -> None:
@@ -92,9 +96,9 @@ class Bars:
         if self._verbose:
             self.say(message)
 
-    def picture(self, text: str) -> None:
+    def picture(self, drawn: Callable[[], str] | None) -> None:
         """Draw it above the bars while they run."""
-        self._picture = text
+        self._picture = functools.cache(drawn) if drawn else None
 
     @contextlib.contextmanager
     def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
@@ -118,7 +122,7 @@ class Bars:
 
             def get_renderables(self) -> Iterator[Any]:
                 if owner._picture:
-                    yield Text(owner._picture)
+                    yield Text(owner._picture())
                 yield from super().get_renderables()
 
         live = not self._console.is_jupyter or is_installed("ipywidgets")  # without it Rich warns, and draws nothing

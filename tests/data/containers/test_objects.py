@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
@@ -35,7 +36,7 @@ class Flaky(BaseHTTPRequestHandler):
 
     server: FlakyServer
     protocol_version = "HTTP/1.1"
-    timeout = 2  # a connection that is idle ends, so that its thread does
+    timeout = 0.3  # a connection that is idle ends, so that its thread does
 
     def do_GET(self) -> None:
         """Answer, or fail."""
@@ -84,6 +85,8 @@ def flaky(s3_server: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> It
         server.behind = s3_server.removeprefix("http://")
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setattr(objects, "PAUSE_SECONDS", 0.01)
+        once = pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=1)
+        monkeypatch.setattr(pyarrow.fs, "AwsStandardS3RetryStrategy", lambda max_attempts: once)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server

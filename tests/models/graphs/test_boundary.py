@@ -38,7 +38,7 @@ def pictures(pretrained: Backbone, count: int = 4) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("bn_frozen", ["all", "early"])
+@pytest.mark.parametrize("bn_frozen", [pytest.param("all", marks=pytest.mark.exhaustive), "early"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_late_layers_learn_the_same_from_the_boundary_as_from_pixels(
     prepared: Callable[[str], Backbone], name: str, bn_frozen: BatchNormFrozen

@@ -218,12 +218,13 @@ def test_an_address_where_nobody_answers_is_an_error_within_seconds(
 
 @pytest.mark.slow
 def test_one_who_answers_and_is_no_ray_cluster_is_an_error_within_seconds(
-    command: Command, picture_folder: Callable[..., Path], other_server: int
+    command: Command, picture_folder: Callable[..., Path], other_server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("goldenrule.tasks.cluster.ray_cluster.ANSWER_SECONDS", 1)
     done = command("precompute", picture_folder(each=3), "--cluster", f"127.0.0.1:{other_server}")
     assert done.returncode == 2
     assert "is no Ray cluster" in done.stderr
-    assert "within 10 s" in done.stderr
+    assert "within 1 s" in done.stderr
 
 
 @pytest.mark.parametrize("where", ["", "nowhere", "ray://host", "host:99999", "http://host:80", "a b:1"])

@@ -191,6 +191,7 @@ def test_a_head_is_trained_by_one_process(learner: Learner) -> None:
     assert not followers()
 
 
+@pytest.mark.exhaustive
 def test_followers_end_with_their_leader_even_if_it_is_killed(
     small_photos: Path, cache: Path, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -248,6 +249,7 @@ def test_torchrun_starts_what_devices_would(
         np.testing.assert_array_equal(value, second.head.tensors[name])
 
 
+@pytest.mark.exhaustive
 def test_an_error_of_the_leader_within_a_step_ends_the_others_and_the_next_fit_has_new_ones(
     learner: Learner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,11 +62,12 @@ class LiveCurves:
             self._progress.detail(f"{row.stage}\n{header(list(row.metrics))}")
         self._rows.append(row)
         self._progress.detail(line(row, list(row.metrics)))
-        self._progress.picture(history_text(History(tuple(self._rows))) if len(self._rows) > 1 else "")
+        rows = tuple(self._rows)
+        self._progress.picture((lambda: history_text(History(rows))) if len(rows) > 1 else None)
 
     def end(self) -> None:
         """Erase the drawing."""
-        self._progress.picture("")
+        self._progress.picture(None)
 
 
 def _figure(x_label: str, y_label: str, xs: Sequence[float], ys: Sequence[float]) -> Any:
