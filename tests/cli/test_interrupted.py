@@ -91,6 +91,7 @@ def test_while_activations_are_computed_those_so_far_are_kept(
     assert f"{68 - kept} computed, {kept} reused" in again.stdout
 
 
+@pytest.mark.exhaustive
 @WAYS
 def test_while_a_fit_runs_its_place_is_saved(
     interrupted: Callable[..., str],

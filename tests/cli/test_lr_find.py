@@ -14,8 +14,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def test_it_draws_the_curve_and_says_which_rate_to_take(command: Command, small_photos: Path, tmp_path: Path) -> None:
     found = command("lr-find", small_photos, "-o", "curve.png")
     assert found.returncode == 0, found.stderr
-    assert "steepest" in found.stdout
-    assert "minimum" in found.stdout
+    assert "S: the suggestion, by" in found.stdout
+    assert "M: the minimum" in found.stdout
     assert "⠀" in found.stdout  # the drawing, in braille
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "runs").exists()

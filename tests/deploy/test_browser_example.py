@@ -141,6 +141,7 @@ def test_the_page_shows_what_python_says_of_a_picture(
     assert page.errors == []
 
 
+@pytest.mark.exhaustive
 def test_labels_above_their_thresholds_are_marked_and_what_is_wrong_is_said(
     cache: Path, address: str, page: Any, tmp_path: Path
 ) -> None:

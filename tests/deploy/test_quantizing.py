@@ -66,6 +66,7 @@ def test_int8_says_on_how_many_images_it_was_calibrated_and_what_it_costs(
     assert file["int8"]["cost"] == said["cost"]
 
 
+@pytest.mark.exhaustive
 def test_an_onnx_file_in_int8_has_standard_operators_and_sums_that_do_not_saturate(
     command: Command, run: Path, tmp_path: Path
 ) -> None:

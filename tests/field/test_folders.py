@@ -573,6 +573,7 @@ def test_files_that_change_during_a_quick_fit_are_named_and_left_out(
     assert len(result.scored["test"].scored) == 16 - lost
 
 
+@pytest.mark.exhaustive
 def test_files_that_change_during_the_live_steps_stop_nothing(
     splits: Path, cache: Path, short_plan: None, tmp_path: Path
 ) -> None:

@@ -398,14 +398,15 @@ def test_killed_in_the_midst_of_decisions_none_that_was_acknowledged_is_lost(spo
 
 
 @needs_browser
-def test_fifty_decisions_by_keyboard_alone(server: Reviewing, browser: Any) -> None:
+@pytest.mark.parametrize("many", [10, pytest.param(50, marks=pytest.mark.exhaustive)])
+def test_decisions_by_keyboard_alone(server: Reviewing, browser: Any, many: int) -> None:
     page = browser.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(server.address)
     page.locator(READY).wait_for()
     keys = ("r", "k", "x", "u", "s", "1", "2")
-    for number in range(1, 51):
+    for number in range(1, many + 1):
         suggested = page.locator("#suggested").is_enabled()
         page.keyboard.press(keys[number % len(keys)] if suggested or number % len(keys) else "k")
         page.locator("#count", has_text=re.compile(rf"^{number} of ")).wait_for()
@@ -419,15 +420,15 @@ def test_fifty_decisions_by_keyboard_alone(server: Reviewing, browser: Any) -> N
             page.keyboard.press("Enter")
             page.locator("#count", has_text=re.compile(rf"^{number} of ")).wait_for()
             page.locator(READY).wait_for()
-    assert page.locator("#bar").get_attribute("value") == "50"
+    assert page.locator("#bar").get_attribute("value") == str(many)
     page.locator("#numbers", has_text="McNemar").wait_for()
     assert problems == []
     decisions, _ = read_journal(journal_of(server.run))
-    assert sum(one.verdict == "undo" for one in decisions) == 5
-    assert len(decisions) - 2 * 5 == 50
+    assert sum(one.verdict == "undo" for one in decisions) == many // 10
+    assert len(decisions) - 2 * (many // 10) == many
     assert {*decided(server).values()} == {"keep", "relabel", "remove", "unsure", "skip"}
     with server.client as client:
-        assert client.get("/api/state").json()["decided"] == 50
+        assert client.get("/api/state").json()["decided"] == many
     page.close()
 
 

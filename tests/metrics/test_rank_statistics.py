@@ -6,7 +6,7 @@ from sklearn import metrics as oracle
 
 from goldenrule.metrics.rank_statistics import auc_and_influences, average_precision_and_influences
 
-light = settings(deadline=None, max_examples=60)
+light = settings(deadline=None, max_examples=30)
 ranked = st.tuples(st.integers(2, 25), st.integers(1, 12), st.integers(0, 10**6))
 BOTH = [
     (auc_and_influences, oracle.roc_auc_score),

@@ -42,7 +42,9 @@ def killed(nursery: Any, seconds: float, kills: int, seed: int) -> Counter[str]:
     while places.total() < kills:
         number += 1
         world, met = f"broken {number}", [""]
-        while code := nursery.fit(world, *[moments.uniform(0, seconds)] * (met[-1] not in met[:-1])):
+        while code := nursery.fit(
+            world, *[moments.uniform(0, seconds)] * (met[-1] not in met[:-1] and places.total() + len(met) <= kills)
+        ):
             assert code == -signal.SIGKILL, nursery.said(world)
             met.append(reached(nursery.worlds / world / "run"))
         places.update(met[1:])

@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ def finished(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, errors
 
 
-@pytest.mark.parametrize("which", [(1, 3), pytest.param(range(4), marks=pytest.mark.exhaustive)], ids=["some", "all"])
+@pytest.mark.exhaustive
 def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
-    fit: Callable[[str], subprocess.Popen[str]], tmp_path: Path, which: Sequence[int]
+    fit: Callable[[str], subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     finished(fit("unbroken"))
     broken = tmp_path / "broken"
@@ -79,7 +79,7 @@ def test_a_fit_killed_at_many_moments_ends_with_the_bits_of_an_unbroken_one(
         lambda: (broken / "run" / "choice.json").exists(),
     ]
     committed = 0
-    for moment in [moments[number] for number in which]:
+    for moment in moments:
         process = fit("broken")
         end = time.monotonic() + 120
         while not moment():

@@ -290,7 +290,8 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kills", [2, 50])
 def test_a_split_killed_at_random_moments_goes_on_to_the_same_folder(
     start: Start, many: Path, tmp_path: Path, kills: int
 ) -> None:

@@ -114,6 +114,7 @@ def test_the_command_that_goes_on_is_the_one_of_this_search(
     assert not (world / "runs" / f"{small_photos.name}-tune").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_search_killed_in_the_middle_ends_with_the_trials_of_an_unbroken_one(
     unbroken: Any, start: Callable[..., subprocess.Popen[str]], small_photos: Path, world: Path
 ) -> None:

@@ -142,6 +142,7 @@ def test_mixed_precision_learns_nearly_the_same(learner: Learner) -> None:
     assert losses(mixed) == pytest.approx(losses(usual), rel=0.05)
 
 
+@pytest.mark.exhaustive
 def test_a_follower_that_is_killed_is_named_and_the_fit_goes_on_to_the_same_bits(
     learner: Learner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
