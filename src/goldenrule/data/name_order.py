@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from goldenrule.core.messages import say
+from goldenrule.data.in_order import in_order
 from goldenrule.data.pictures.header import taken
 from goldenrule.data.table import ImageTable, one_form
 
@@ -96,8 +96,7 @@ def by_time(table: ImageTable, *, threads: int = 4) -> Proposal | None:
     step = max(1, len(uris) // PROBED)
     if not _tell_times([_time(table, uri) for uri in uris[::step]]):
         return None
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        times = list(pool.map(lambda uri: _time(table, uri), uris))
+    times = list(in_order(lambda uri: _time(table, uri), uris, threads=threads))
     if not _tell_times(times):
         return None
     places = _ranks([time or "~" for time in times])

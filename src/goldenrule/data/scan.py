@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +19,7 @@ from goldenrule.core.reason import Reason
 from goldenrule.data.duplicates.close_vectors import Floats
 from goldenrule.data.duplicates.likeness import description
 from goldenrule.data.duplicates.registration import OVERLAY_PX
+from goldenrule.data.in_order import in_order
 from goldenrule.data.pictures.decode import shown, upright, used_range
 from goldenrule.data.pictures.deep_pixels import BAND_ROWS, Used
 from goldenrule.data.pictures.header import Header, header
@@ -90,12 +90,13 @@ def looked(
             return FileScan(problem=Reason(error.strerror or str(error)))
 
     uris, found = table.uris, []
+    same: dict[Header, Header] = {}  # photos of one camera have one header between them
     with (
         (progress or Silent()).task("read" if by is glance else "look", len(uris), "files") as task,
-        ThreadPoolExecutor(max_workers=threads) as pool,
+        contextlib.closing(in_order(of, uris, threads=threads)) as scans,
     ):
-        for scan in pool.map(of, uris):
-            found.append(scan)
+        for scan in scans:
+            found.append(replace(scan, header=same.setdefault(scan.header, scan.header)) if scan.header else scan)
             task.advance()
     return found
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.core.reason import Reason
+from goldenrule.data.in_order import in_order
 from goldenrule.data.pictures.unread import unreadable
 from goldenrule.data.table import ImageTable
 from goldenrule.storage.files import digest
@@ -30,15 +30,13 @@ def digested(
         except OSError as error:
             return Reason(error.strerror or str(error))
 
-    with (progress or Silent()).task("read", len(uris), "files") as task:
-        results = []
-        for result in _map(read, uris, threads):
+    results: list[bytes | Reason] = []
+    with (
+        (progress or Silent()).task("read", len(uris), "files") as task,
+        closing(in_order(read, uris, threads=threads)) as digests,
+    ):
+        for result in digests:
             results.append(result)
             task.advance()
     failures = {uri: why for uri, why in zip(uris, results, strict=True) if isinstance(why, Reason)}
     return table.with_digests([outcome if isinstance(outcome, bytes) else None for outcome in results]), failures
-
-
-def _map(function, items, threads: int) -> Iterator[bytes | Reason]:  # type: ignore[no-untyped-def]
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        yield from pool.map(function, items, chunksize=32)

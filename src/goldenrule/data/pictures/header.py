@@ -24,11 +24,7 @@ LIMIT_VARIABLE = "GOLDENRULE_MAX_PIXELS"
 _ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 _USED_BANDS = {"RGB": 3, "RGBA": 3, "CMYK": 4, "YCbCr": 3, "LAB": 3}
 _EXTRA_SAMPLES, _SAMPLES_PER_PIXEL = 338, 277
-_IS_ALPHA = (
-    1,
-    2,
-    999,
-)  # TIFF 6.0: associated, unassociated; Corel's own
+_IS_ALPHA = (1, 2, 999)  # TIFF 6.0: associated, unassociated; Corel's own
 _PILLOW = re.compile(r"PIL\.")
 
 

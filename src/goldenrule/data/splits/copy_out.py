@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -18,6 +18,7 @@ from goldenrule.core.cells import csv_text
 from goldenrule.core.errors import FormatError, OptionError, SourceError
 from goldenrule.core.progress import Progress, Silent
 from goldenrule.data.containers.inside import is_file, open_file
+from goldenrule.data.in_order import in_order
 from goldenrule.storage.files import storage_errors, write_atomic
 from goldenrule.storage.regular_files import open_regular
 
@@ -122,9 +123,9 @@ def verify_copies(
     found: list[Difference] = []
     with (
         (progress or Silent()).task("verify", len(copies), "files") as task,
-        ThreadPoolExecutor(max_workers=threads) as pool,
+        closing(in_order(lambda copy: _is(folder / copy.path, copy), copies, threads=threads)) as checked,
     ):
-        for copy, same in zip(copies, pool.map(lambda copy: _is(folder / copy.path, copy), copies), strict=True):
+        for copy, same in zip(copies, checked, strict=True):
             if not same:
                 there = (folder / copy.path).exists()
                 found.append(Difference(path=copy.path, what="changed" if there else "missing"))
