@@ -8,18 +8,22 @@ Every peer has the same photos, the same split into train, valid and test, and s
 EfficientNet-Lite0. Each measurement is a fresh process, timed from the outside, imports and the scoring of valid and
 test included. Peers run in environments of their own (`field_environments/`), made for them and removed at the end; no
 peer is a dependency of goldenrule. Of a peer's ways, such as `fine_tune(1)` and `fine_tune(3)`, the shorter come first,
-and a longer one is left out where the one before it took more than half of the longest budget asked for. What takes
-less than two minutes is repeated three times; the repeat is the outermost loop and peers take turns, so that a slow
-hour hits all. Each measurement is appended to docs/results/field.jsonl at once, and the same command goes on behind
-it. After --minutes no further one begins.
+and what would probably take longer than the longest budget asked for is left out. What takes less than two minutes is
+repeated three times; the repeat is the outermost loop and peers take turns, so that a slow hour hits all. Each
+measurement is appended to docs/results/field.jsonl at once, also one that failed, and the same command goes on behind
+it; what was measured with another script or environment of a peer is measured again. After --minutes no further one
+begins.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
+import math
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +54,7 @@ SETS = (
     "dogscats",
     "flowers_128",
 )
-REPEATS, REPEATED_BELOW_SECONDS = 3, 120.0
+REPEATS, REPEATED_BELOW_SECONDS, MOST_TIMES = 3, 120.0, 1.2
 TEXTILES_EACH = 5
 """Of the 2,000 textiles every fifth is taken, so that all peers end within the budgets."""
 
@@ -59,23 +63,38 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Somebody a user could ask: the script that does what its users write, and its ways, the shortest first."""
+    """Somebody a user could ask: the script that does what its users write, what it imports, and its ways.
 
-    name: str
-    ways: tuple[str, ...]
+    The shortest first, each with about how many times as long as the first it takes. Without a script: goldenrule,
+    whose ways are options of the command.
+    """
+
+    ways: dict[str, float]
     script: str = ""
-    """None of goldenrule: its ways are options of the command."""
+    imports: str = ""
 
 
 PEERS = {
-    peer.name: peer
-    for peer in (
-        Peer(name="goldenrule", ways=("--quick", "", "--all-steps")),
-        Peer(name="scikit-learn", ways=("logistic", "logistic_cv"), script="peer_scikit_learn.py"),
-        Peer(name="fastai", ways=("frozen", "fine_tune1", "fine_tune3", "fine_tune10"), script="peer_fastai.py"),
-        Peer(name="timm", ways=("1epoch", "3epochs", "10epochs"), script="peer_timm.py"),
-        Peer(name="autogluon", ways=("30s", "60s", "240s", "1100s"), script="peer_autogluon.py"),
-    )
+    "goldenrule": Peer(
+        ways={"--quick": 1, "": 6, "--all-steps": 10}, imports="goldenrule, openvino, pyarrow, torch, timm"
+    ),
+    "scikit-learn": Peer(
+        ways={"logistic": 1, "logistic_cv": 1.3}, script="peer_scikit_learn.py", imports="sklearn, timm, torch"
+    ),
+    "fastai": Peer(
+        ways={"frozen": 1, "fine_tune1": 2, "fine_tune3": 4, "fine_tune10": 12},
+        script="peer_fastai.py",
+        imports="fastai.vision.all, timm",
+    ),
+    "timm": Peer(ways={"1epoch": 1, "3epochs": 2.5, "10epochs": 8}, script="peer_timm.py", imports="timm, torch"),
+    "keras": Peer(
+        ways={"frozen3": 1, "frozen3_fine1": 1.5, "frozen3_fine5": 4},
+        script="peer_keras.py",
+        imports="keras, timm, torch",
+    ),
+    "autogluon": Peer(
+        ways={"20s": 1, "60s": 2, "200s": 5, "1000s": 21}, script="peer_autogluon.py", imports="autogluon.multimodal"
+    ),
 }
 
 
@@ -101,93 +120,138 @@ def main() -> None:
         for job in planned(asked.repeats, asked.sets, asked.peers):
             print(f"repeat {job.repeat}, {job.set}: {job.peer} {job.way}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the measured process ends too
     journal = asked.output.with_suffix(".jsonl")
-    records = finished(journal, resume=True)
+    records = [record for record in finished(journal, resume=True) if record["made_of"] == made_of(record["peer"])]
     until = time.monotonic() + 60 * asked.minutes
     with tempfile.TemporaryDirectory(prefix="field-") as name:
+        place = Path(name)
         if asked.environments:
-            (Path(name) / "environments").symlink_to(asked.environments.absolute())
+            asked.environments.mkdir(parents=True, exist_ok=True)
+            (place / "environments").symlink_to(asked.environments.absolute())
         for job in planned(asked.repeats, asked.sets, asked.peers):
             if time.monotonic() > until:
                 print(f"{asked.minutes:g} minutes are over: the same command goes on with {job}.")
                 break
             if job.key not in {key_of(record) for record in records} and worth_it(job, records, asked.budget):
-                append(journal, record := measurement(job, Path(name)))
+                append(journal, record := measurement(job, place))
                 records.append(record)
                 print(field_report.line(record), flush=True)
-    field_report.write(records, asked.output)
+    field_report.write(records, asked.output, budget=asked.budget)
 
 
 def planned(repeats: int, sets: Sequence[str], peers: Sequence[str]) -> Iterator[Job]:
-    """Return all measurements in their order: the first way of each peer, then the second, and so on."""
+    """Return all measurements in their order: the first way of each peer, then the second; all take turns."""
     most = max(len(PEERS[peer].ways) for peer in peers)
     for repeat in range(repeats):
-        for name in sets:
+        for place, name in enumerate(sets):
+            turn = (repeat + place) % len(peers)
             for number in range(most):
-                for peer in peers:
-                    if number < len(PEERS[peer].ways):
-                        yield Job(repeat=repeat, set=name, peer=peer, way=PEERS[peer].ways[number])
+                for peer in (*peers[turn:], *peers[:turn]):
+                    ways = [*PEERS[peer].ways]
+                    if number < len(ways):
+                        yield Job(repeat=repeat, set=name, peer=peer, way=ways[number])
 
 
 def worth_it(job: Job, records: Sequence[Record], budget: float) -> bool:
-    """Return whether a measurement can say more: what is long is not repeated, and what is too long not begun."""
+    """Return whether a measurement can say more: what is long is not repeated, what would end too late not begun.
+
+    How long a way takes is expected from the longest of its peer that was measured on the set.
+    """
     before = [record for record in records if (record["set"], record["peer"]) == (job.set, job.peer)]
-    same = [record["seconds"] for record in before if record["way"] == job.way]
+    taken = {record["way"]: record.get("seconds", math.inf) for record in before}
     if job.repeat > 0:
-        return bool(same) and max(same) < REPEATED_BELOW_SECONDS
-    shorter = PEERS[job.peer].ways[: PEERS[job.peer].ways.index(job.way)]
-    taken = [record["seconds"] for record in before if record["way"] in shorter]
-    return job.peer == "goldenrule" or max(taken, default=0.0) <= budget / 2
+        return taken.get(job.way, math.inf) < REPEATED_BELOW_SECONDS
+    ways = PEERS[job.peer].ways
+    shorter = [way for way in ways if way in taken and ways[way] < ways[job.way]]
+    return not shorter or taken[shorter[-1]] * ways[job.way] / ways[shorter[-1]] <= MOST_TIMES * budget
 
 
 def measurement(job: Job, place: Path) -> Record:
-    """Run one job and return its cost and what it says of each image of valid and test."""
+    """Run one job and return its cost and what it says of each image of valid and test, or how it failed."""
     data, output = split_of(job.set, place / "sets"), place / "result.json"
+    warm_up(job, data, place)
     work = place / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     if job.peer == "goldenrule":
         shutil.copytree(golden_runs.prepared(), work / "cache")
-        way = (job.way,) if job.way else ()
-        command = golden_runs.command(data, work / "run", job.repeat, way)
+        command = golden_runs.command(data, work / "run", job.repeat, (job.way,) if job.way else ())
     else:
         script, python = HERE / PEERS[job.peer].script, environment_of(job.peer, place)
         command = (str(python), str(script), str(data), "--method", job.way, "--seed", str(job.repeat))
         command += ("-o", str(output))
-    try:
-        cost = measured(command, environment=golden_runs.at(work / "cache"), log=work / "log.txt")
-    except CommandFailed as error:
-        sys.exit(f"{error}\nWhat was finished is kept; the same command goes on behind it.")
-    result = (
-        peer_goldenrule.result(work / "run")
-        if job.peer == "goldenrule"
-        else json.loads(output.read_text(encoding="utf-8"))
-    )
-    return {
+    about = {
         "set": job.set,
         "peer": job.peer,
         "way": job.way,
         "repeat": job.repeat,
+        "train": sum(1 for _ in (data / "train").glob("*/*")),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "hardware": hardware(),
+        "made_of": made_of(job.peer),
+    }
+    try:
+        cost = measured(command, environment=golden_runs.at(work / "cache"), log=work / "log.txt")
+        ours = job.peer == "goldenrule"
+        result = peer_goldenrule.result(work / "run") if ours else json.loads(output.read_text(encoding="utf-8"))
+        splits = {split: scores(result, data, split) for split in ("valid", "test")}
+    except (CommandFailed, ValueError) as error:
+        return about | {"failed": str(error)[-2000:]}
+    return about | {
         "seconds": round(cost.seconds, 2),
         "peak_memory_mb": round(cost.peak_memory_mb),
         "others_cpu_share": round(cost.others_cpu_share, 3),
         "chosen": result.get("chosen", ""),
-        "train": sum(1 for _ in (data / "train").glob("*/*")),
         "classes": result["classes"],
-        "splits": {split: scores(result, split) for split in ("valid", "test")},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "hardware": hardware(),
+        "splits": splits,
     }
 
 
-def scores(result: Record, split: str) -> dict[str, Any]:
-    """Return the images of a split in the order of their paths: path, class and probabilities of each."""
+def made_of(peer: str) -> str:
+    """Return a digest of a peer's script and environment: what was measured with another is measured again.
+
+    goldenrule's measurements stay, each with its commit.
+    """
+    if peer == "goldenrule":
+        return ""
+    files = (HERE / PEERS[peer].script, HERE / "peer_common.py", HERE / "field_environments" / f"{peer}.txt")
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
+
+
+def warm_up(job: Job, data: Path, place: Path) -> None:
+    """Bring a set and a peer's libraries into the page cache: nobody's first measurement pays for the disk."""
+    python = Path(sys.executable) if job.peer == "goldenrule" else environment_of(job.peer, place)
+    import_once(python, PEERS[job.peer].imports)
+    for file in data.glob("*/*/*"):
+        file.read_bytes()
+
+
+@functools.cache
+def import_once(python: Path, names: str) -> None:
+    """Import what a peer imports."""
+    subprocess.run([str(python), "-c", f"import {names}"], check=True, capture_output=True)
+
+
+def scores(result: Record, data: Path, split: str) -> dict[str, Any]:
+    """Return the images of a split in the order of their paths: path, class and probabilities of each.
+
+    Raises `ValueError` unless there is an answer for each image of the split, of probabilities that add up to 1.
+    """
     images = sorted(result["parts"][split]["images"], key=lambda image: image["path"])
+    wanted = sorted(file.relative_to(data).as_posix() for file in (data / split).glob("*/*"))
+    if [image["path"] for image in images] != wanted:
+        raise ValueError(f"{split}: there are answers for {len(images)} images of {len(wanted)}, or of other names")
+    if any(image["truth"] != Path(image["path"]).parent.name for image in images):
+        raise ValueError(f"{split}: there are images of other classes than their folders'")
+    rows = [image["probabilities"] for image in images]
+    if not all(abs(sum(row) - 1) < 1e-3 for row in rows):
+        raise ValueError(f"{split}: there are rows that do not add up to 1")
     return {
-        "paths": [image["path"] for image in images],
+        "paths": wanted,
         "truth": [image["truth"] for image in images],
-        "probabilities": [[float(f"{value:.4g}") for value in image["probabilities"]] for image in images],
+        "probabilities": [[float(f"{value:.4g}") for value in row] for row in rows],
     }
 
 
@@ -256,8 +320,9 @@ def with_all_splits(there: dict[str, Files]) -> dict[str, Files]:
 def environment_of(peer: str, place: Path) -> Path:
     """Return the Python of a peer's environment, made where it is not there."""
     folder = place / "environments" / peer
-    if (folder / "bin" / "python").exists():
+    if (folder / "ready").exists():
         return folder / "bin" / "python"
+    shutil.rmtree(folder, ignore_errors=True)
     print(f"{peer}: its environment is made ...", flush=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
@@ -265,6 +330,7 @@ def environment_of(peer: str, place: Path) -> Path:
     install = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(wanted))
     subprocess.run(install, check=True)
     subprocess.run([str(python), "-m", "compileall", "-q", str(folder / "lib")], check=False, stdout=subprocess.DEVNULL)
+    (folder / "ready").touch()
     return python
 
 

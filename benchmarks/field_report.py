@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,13 +26,19 @@ NAMES = {
     },
     "scikit-learn": {"logistic": "LogisticRegression", "logistic_cv": "LogisticRegressionCV"},
     "timm": {"1epoch": "1 epoch", "3epochs": "3 epochs", "10epochs": "10 epochs"},
-    "autogluon": {f"{seconds}s": f"time_limit={seconds}" for seconds in (30, 60, 240, 1100)},
+    "keras": {
+        "frozen3": "3 frozen epochs",
+        "frozen3_fine1": "3 frozen epochs, 1 of all",
+        "frozen3_fine5": "3 frozen epochs, 5 of all",
+    },
+    "autogluon": {f"{seconds}s": f"time_limit={seconds}" for seconds in (20, 60, 200, 1000)},
 }
 TITLES = {
     "goldenrule": "goldenrule",
     "fastai": "fastai",
     "scikit-learn": "scikit-learn on timm",
     "timm": "timm, as its train.py",
+    "keras": "Keras on PyTorch",
     "autogluon": "AutoGluon",
 }
 COLOURS = {
@@ -41,6 +46,7 @@ COLOURS = {
     "fastai": "#2f6f94",
     "scikit-learn": "#a87400",
     "timm": "#3f7d4e",
+    "keras": "#8a5fa8",
     "autogluon": "#6b7280",
 }
 FEWEST_SETS = 2
@@ -51,7 +57,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a way of a peer gives on a set: medians over its repeats, and the repeat that is in the middle by valid."""
+    """What a way of a peer gives on a set: median seconds, highest memory, and the repeat in the middle by valid."""
 
     peer: str
     way: str
@@ -63,16 +69,22 @@ class Answer:
     record: Record
 
 
-def write(records: Sequence[Record], output: Path) -> None:
-    """Write the summary to `output`, the page and its figures beside it."""
-    if not records:
+Answers = Mapping[str, Sequence[Answer]]
+"""Of each set."""
+
+
+def write(records: Sequence[Record], output: Path, *, budget: float) -> None:
+    """Write the summary to `output`, the page and its figures beside it; budgets up to `budget` seconds are shown."""
+    whole = [record for record in records if "failed" not in record]
+    if not whole:
         return
-    answers = {name: answers_of(records, name) for name in dict.fromkeys(record["set"] for record in records)}
-    output.write_text(json.dumps(summary(records, answers), indent=1) + "\n", encoding="utf-8")
+    budgets = {name: seconds for name, seconds in BUDGETS.items() if seconds <= budget}
+    answers = {name: answers_of(whole, name) for name in dict.fromkeys(record["set"] for record in whole)}
+    output.write_text(json.dumps(summary(whole, answers), indent=1) + "\n", encoding="utf-8")
     for name, those in answers.items():
         curves(name, those).savefig(output.with_name(f"field-{name}.svg"), metadata={"Date": None})
-    ranks(answers).savefig(output.with_name("field-ranks.svg"), metadata={"Date": None})
-    output.with_suffix(".md").write_text("\n".join(page(records, answers)) + "\n", encoding="utf-8")
+    ranks(answers, budgets).savefig(output.with_name("field-ranks.svg"), metadata={"Date": None})
+    output.with_suffix(".md").write_text("\n".join(page(records, answers, budgets)) + "\n", encoding="utf-8")
 
 
 def predictions(record: Record, split: str) -> Predictions:
@@ -119,18 +131,23 @@ def at(answers: Sequence[Answer], peer: str, seconds: float) -> Answer | None:
     return min(there, key=lambda one: one.valid_loss, default=None)
 
 
-def ranks_at(answers: Mapping[str, Sequence[Answer]], seconds: float) -> dict[str, list[float]]:
+def complete(answers: Answers) -> Answers:
+    """Return the sets on which every peer that was measured anywhere has an answer."""
+    peers = {one.peer for those in answers.values() for one in those}
+    return {name: those for name, those in answers.items() if {one.peer for one in those} == peers}
+
+
+def ranks_at(answers: Answers, seconds: float) -> dict[str, list[float]]:
     """Return each peer's rank by test log loss on each set, 1 the best; without an answer it shares the last ranks."""
-    found: dict[str, list[float]] = {peer: [] for peer in NAMES}
-    for those in answers.values():
-        here = [peer for peer in NAMES if any(one.peer == peer for one in those)]
-        losses = {peer: at(those, peer, seconds) for peer in here}
-        values = {peer: answer.test_loss if answer else np.inf for peer, answer in losses.items()}
+    found: dict[str, list[float]] = {}
+    for those in complete(answers).values():
+        here = {peer: at(those, peer, seconds) for peer in dict.fromkeys(one.peer for one in those)}
+        values = {peer: answer.test_loss if answer else np.inf for peer, answer in here.items()}
         for peer, value in values.items():
             below = sum(other < value for other in values.values())
             ties = sum(other == value for other in values.values())
-            found[peer].append(below + (ties + 1) / 2)
-    return {peer: those for peer, those in found.items() if those}
+            found.setdefault(peer, []).append(below + (ties + 1) / 2)
+    return found
 
 
 def curves(name: str, answers: Sequence[Answer]) -> Any:
@@ -152,24 +169,24 @@ def curves(name: str, answers: Sequence[Answer]) -> Any:
     return figure
 
 
-def ranks(answers: Mapping[str, Sequence[Answer]]) -> Any:
+def ranks(answers: Answers, budgets: Mapping[str, float]) -> Any:
     """Draw the mean rank of each peer over the sets at each budget, with its 95 % interval."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(BUDGETS))
+    places = np.arange(len(budgets))
+    every = [ranks_at(answers, seconds) for seconds in budgets.values()]
     for number, (peer, colour) in enumerate(COLOURS.items()):
-        every = [ranks_at(answers, seconds).get(peer, []) for seconds in BUDGETS.values()]
-        if all(every):
-            means = [float(np.mean(those)) for those in every]
-            halves = [half_width(those) for those in every]
-            shifted = places + 0.07 * (number - 1.5)
+        if peer in every[0]:
+            means = [float(np.mean(found[peer])) for found in every]
+            halves = [half_width(found[peer]) for found in every]
+            shifted = places + 0.05 * (number - (len(COLOURS) - 1) / 2)
             axes.errorbar(shifted, means, yerr=halves, fmt="o-", color=colour, capsize=3, label=TITLES[peer])
-    axes.set_xticks(places, list(BUDGETS))
+    axes.set_xticks(places, list(budgets))
     axes.set(xlabel="budget", ylabel="mean rank on test (1 is the best)")
     axes.invert_yaxis()
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -182,7 +199,7 @@ def half_width(values: Sequence[float]) -> float:
     return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def summary(records: Sequence[Record], answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+def summary(records: Sequence[Record], answers: Answers) -> dict[str, Any]:
     """Return what the page rests on, without single images."""
     return {
         "hardware": sorted({record["hardware"] for record in records}),
@@ -207,32 +224,34 @@ def summary(records: Sequence[Record], answers: Mapping[str, Sequence[Answer]]) 
     }
 
 
-def page(records: Sequence[Record], answers: Mapping[str, Sequence[Answer]]) -> Iterator[str]:
+def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, float]) -> Iterator[str]:
     """Return the lines of the page."""
-    others = [record["others_cpu_share"] for record in records]
-    dates = sorted(record["date"][:10] for record in records)
+    whole = [record for record in records if "failed" not in record]
+    others = [record["others_cpu_share"] for record in whole]
+    dates = sorted(record["date"][:10] for record in whole)
     yield "# Beside the field\n"
     yield (
         "What a user has after so many seconds on two cores without a GPU: the log loss on test images, lower is "
-        "better. All start from the same pretrained EfficientNet-Lite0, the same photos and the same split; a peer "
-        "chooses among its ways by the log loss on valid, and test is looked at by nobody. Seconds are those of the "
-        "whole process, from Python's start to the last scored image; goldenrule's backbone is prepared, which takes "
-        "15 s once on a machine. Rows are medians of the repeats, three where a run takes less than two minutes, "
-        "else one.\n"
+        "better. All have the same photos, the same split and the same pretrained EfficientNet-Lite0. goldenrule's "
+        'whole fit may take Lite1 and Lite2 beside it, which it brings along ("side by side" below); the others keep to '
+        "Lite0. A user takes what has the lowest log loss on valid of all that has ended by then; nobody looks at "
+        "test. Seconds are those of the whole process, from Python's start to the last scored image, the median of the "
+        "runs; goldenrule's backbone is prepared, which takes about 15 s once on a machine. Losses are those of the "
+        "run in the middle by valid.\n"
     )
     yield "![The mean rank of each peer over the sets at each budget](field-ranks.svg)\n"
     yield "## At each budget\n"
     yield (
-        "The mean over the sets of the log loss on test, and on how many of them a peer had an answer at all. A mean "
-        "is of the sets where it had one.\n"
+        f"The mean log loss on test over the {len(complete(answers))} sets on which all were measured; where a peer "
+        "has no answer yet, that of guessing counts. In brackets: on how many it has one.\n"
     )
-    yield budgets(answers)
+    yield means(answers, budgets)
     yield "\n## Beside the best of the others\n"
     yield (
         "By how much the log loss on test of goldenrule's answer is lower than that of the best other one (by valid) "
         "at the same budget, image by image, with the paired 95 % interval; below 0 the other is better.\n"
     )
-    yield beside(answers)
+    yield beside(answers, budgets)
     for name, those in answers.items():
         record = those[0].record
         counts = [len(record["splits"][split]["paths"]) for split in ("valid", "test")]
@@ -243,39 +262,46 @@ def page(records: Sequence[Record], answers: Mapping[str, Sequence[Answer]]) -> 
         yield ways(those)
     yield "\n## How it was measured\n"
     yield f"- Made by `python benchmarks/field.py`; {dates[0]} to {dates[-1]}."
-    yield f"- Hardware: {'; '.join(sorted({record['hardware'] for record in records}))}."
-    yield f"- Commit: {', '.join(sorted({record['commit'] for record in records}))}."
+    yield f"- Hardware: {'; '.join(sorted({record['hardware'] for record in whole}))}."
+    yield f"- Commit: {', '.join(sorted({record['commit'] for record in whole}))}."
     yield (
         f"- Other programs used {100 * statistics.median(others):.0f} % of the processor (median of the runs; "
         f"{100 * max(others):.0f} % in the most disturbed one)."
     )
-    yield f"- Environments: {'; '.join(f'{peer}: {pins(peer)}' for peer in NAMES if peer != 'goldenrule')}."
     yield (
-        f"- Statements of Python that a user writes: goldenrule one command; {', '.join(statements())} (those of the "
-        "scripts in benchmarks/, with the writing of the answers)."
+        "- Each peer does what its users write: the scripts are `benchmarks/peer_*.py`, with what is ours in their "
+        "first lines. AutoGluon is told that it is judged by the log loss."
     )
+    yield f"- Environments: {'; '.join(f'{peer}: {pins(peer)}' for peer in NAMES if peer != 'goldenrule')}."
+    for record in records:
+        if "failed" in record:
+            last = record["failed"].strip().splitlines()[-1]
+            way = NAMES[record["peer"]][record["way"]]
+            yield f"- Failed: {TITLES[record['peer']]} {way} on {record['set']}: {last}"
 
 
-def budgets(answers: Mapping[str, Sequence[Answer]]) -> str:
-    """Return the means over the sets at each budget."""
+def means(answers: Answers, budgets: Mapping[str, float]) -> str:
+    """Return the means over the sets at each budget; guessing is the log loss of equal probabilities."""
     rows = []
+    sets = complete(answers).values()
     for peer in NAMES:
-        sets = [those for those in answers.values() if any(one.peer == peer for one in those)]
-        if sets:
+        if any(one.peer == peer for those in sets for one in those):
             cells = []
-            for seconds in BUDGETS.values():
-                losses = [answer.test_loss for those in sets if (answer := at(those, peer, seconds))]
-                cells.append(f"{np.mean(losses):.3f} ({len(losses)} of {len(sets)})" if losses else "none yet")
+            for seconds in budgets.values():
+                found = [at(those, peer, seconds) for those in sets]
+                guessed = [float(np.log(len(those[0].record["classes"]))) for those in sets]
+                losses = [one.test_loss if one else guess for one, guess in zip(found, guessed, strict=True)]
+                cells.append(f"{np.mean(losses):.3f} ({sum(one is not None for one in found)})")
             rows.append([TITLES[peer], *cells])
-    return markdown_table(["", *BUDGETS], rows)
+    return markdown_table(["", *budgets], rows)
 
 
-def beside(answers: Mapping[str, Sequence[Answer]]) -> str:
+def beside(answers: Answers, budgets: Mapping[str, float]) -> str:
     """Return goldenrule's gain over the best other answer at each budget."""
     rows = []
     for name, those in answers.items():
         cells = []
-        for seconds in BUDGETS.values():
+        for seconds in budgets.values():
             ours = at(those, "goldenrule", seconds)
             others = [one for peer in NAMES if peer != "goldenrule" and (one := at(those, peer, seconds))]
             best = min(others, key=lambda one: one.valid_loss, default=None)
@@ -283,9 +309,9 @@ def beside(answers: Mapping[str, Sequence[Answer]]) -> str:
                 cells.append("alone" if ours else "none yet")
                 continue
             gain = paired_bootstrap(predictions(best.record, "test"), predictions(ours.record, "test")).gain
-            cells.append(f"{value_and_interval(gain)} {best.peer}")
+            cells.append(f"{value_and_interval(gain)} {TITLES[best.peer]}")
         rows.append([name, *cells])
-    return markdown_table(["set", *BUDGETS], rows)
+    return markdown_table(["set", *budgets], rows)
 
 
 def ways(answers: Sequence[Answer]) -> str:
@@ -296,7 +322,7 @@ def ways(answers: Sequence[Answer]) -> str:
         rows.append(
             [
                 TITLES[one.peer],
-                f"`{NAMES[one.peer][one.way]}`",
+                f"`{NAMES[one.peer][one.way]}`{', ' + one.record['chosen'] if one.record['chosen'] else ''}",
                 f"{one.seconds:.1f}",
                 str(one.repeats),
                 f"{one.valid_loss:.3f}",
@@ -311,6 +337,8 @@ def ways(answers: Sequence[Answer]) -> str:
 
 def line(record: Record) -> str:
     """Return a measurement on one line."""
+    if "failed" in record:
+        return f"{record['set']}, {record['peer']} {record['way']}, repeat {record['repeat']}: {record['failed']}"
     return (
         f"{record['set']}, {record['peer']} {NAMES[record['peer']][record['way']]}, repeat {record['repeat']}: "
         f"{record['seconds']:.1f} s, {record['peak_memory_mb']:,} MB, valid {loss_of(record, 'valid'):.3f}, "
@@ -322,12 +350,3 @@ def pins(peer: str) -> str:
     """Return what a peer's environment is made of."""
     file = Path(__file__).parent / "field_environments" / f"{peer}.txt"
     return ", ".join(file.read_text(encoding="utf-8").split())
-
-
-def statements() -> Iterator[str]:
-    """Return how many statements each peer's script has."""
-    for peer in NAMES:
-        script = Path(__file__).parent / f"peer_{peer.replace('-', '_')}.py"
-        if peer != "goldenrule" and script.exists():
-            tree = ast.parse(script.read_text(encoding="utf-8"))
-            yield f"{TITLES[peer]} {sum(isinstance(node, ast.stmt) for node in ast.walk(tree))}"

@@ -1,7 +1,8 @@
 """Labelled images: the table that all else takes, and from there the pixels, views and splits.
 
-Reading order: table · classes, grouping, units, in_order, name_order · scan (what one reading of a file tells) · loader ·
-table_file, arrays, hugging_face, sample_photos; then the packages sources, pictures, augmentation, splits, duplicates.
+Reading order: table · classes, grouping, units, in_order, name_order · scan (what one reading of a file tells) ·
+loader · table_file, arrays, hugging_face, sample_photos; then the packages sources, pictures, augmentation, splits,
+duplicates.
 """
 
 from typing import TYPE_CHECKING

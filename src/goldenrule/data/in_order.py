@@ -7,13 +7,16 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 AHEAD = 32
 """So many items a thread are begun before the first of them is asked for."""
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Generator[Result, None, None]:
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int
+) -> Generator[Result, None, None]:
     """Yield what a function gives of each item, in their order; its error comes in the place of its result.
 
     `Executor.map` begins with a future of each item, which take 1 GB for a million. Threads are started when the first
