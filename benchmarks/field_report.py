@@ -233,8 +233,8 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
     yield (
         "What a user has after so many seconds on two cores without a GPU: the log loss on test images, lower is "
         "better. All have the same photos, the same split and the same pretrained EfficientNet-Lite0. goldenrule's "
-        'whole fit may take Lite1 and Lite2 beside it, which it brings along ("side by side" below); the others keep to '
-        "Lite0. A user takes what has the lowest log loss on valid of all that has ended by then; nobody looks at "
+        'whole fit may take Lite1 and Lite2 beside it, which it brings along ("side by side" below); the others keep '
+        "to Lite0. A user takes what has the lowest log loss on valid of all that has ended by then; nobody looks at "
         "test. Seconds are those of the whole process, from Python's start to the last scored image, the median of the "
         "runs; goldenrule's backbone is prepared, which takes about 15 s once on a machine. Losses are those of the "
         "run in the middle by valid.\n"
