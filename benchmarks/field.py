@@ -22,6 +22,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -231,7 +232,8 @@ def warm_up(job: Job, data: Path, place: Path) -> None:
 @functools.cache
 def import_once(python: Path, names: str) -> None:
     """Import what a peer imports."""
-    subprocess.run([str(python), "-c", f"import {names}"], check=True, capture_output=True)
+    with_torch = {**os.environ, "KERAS_BACKEND": "torch"}
+    subprocess.run([str(python), "-c", f"import {names}"], check=True, capture_output=True, env=with_torch)
 
 
 def scores(result: Record, data: Path, split: str) -> dict[str, Any]:
