@@ -81,7 +81,7 @@ def main() -> None:
     for epochs, trainable, rate in ((frozen, False, 1e-3), (whole, True, 1e-5)):
         if epochs:
             body.trainable = trainable
-            model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+            model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
             model.test_on_batch(*sets["train"][0])  # built, so that fit takes no batch of its own to build it
             model.fit(sets["train"], validation_data=sets["valid"], epochs=epochs)
     answers = {split: Answer(files[split], model.predict(sets[split]).tolist()) for split in peer_common.HELD_OUT}
