@@ -49,6 +49,7 @@ COLOURS = {
     "keras": "#8a5fa8",
     "autogluon": "#6b7280",
 }
+EVEN = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 FEWEST_SETS = 2
 """So many sets a mean over sets is made of at least."""
 
@@ -83,7 +84,8 @@ def write(records: Sequence[Record], output: Path, *, budget: float) -> None:
     output.write_text(json.dumps(summary(whole, answers), indent=1) + "\n", encoding="utf-8")
     for name, those in answers.items():
         curves(name, those).savefig(output.with_name(f"field-{name}.svg"), metadata={"Date": None})
-    ranks(answers, budgets).savefig(output.with_name("field-ranks.svg"), metadata={"Date": None})
+    if len(complete(answers)) >= FEWEST_SETS:
+        ranks(answers, budgets).savefig(output.with_name("field-ranks.svg"), metadata={"Date": None})
     output.with_suffix(".md").write_text("\n".join(page(records, answers, budgets)) + "\n", encoding="utf-8")
 
 
@@ -157,6 +159,7 @@ def curves(name: str, answers: Sequence[Answer]) -> Any:
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     last = max(one.seconds for one in answers) * 1.3
+    least, most = (side(one.test_loss for one in answers) for side in (min, max))
     for peer, colour in COLOURS.items():
         times = sorted(one.seconds for one in answers if one.peer == peer)
         losses = [at(answers, peer, seconds).test_loss for seconds in times]
@@ -164,8 +167,13 @@ def curves(name: str, answers: Sequence[Answer]) -> Any:
             axes.step([*times, last], [*losses, losses[-1]], where="post", color=colour, label=TITLES[peer])
             axes.plot(times, losses, "o", color=colour, markersize=4)
     axes.set(xscale="log", yscale="log", xlabel="seconds from the start of the process", ylabel="log loss on test")
+    axes.set_xticks([seconds for seconds in BUDGETS.values() if seconds <= last], labels=None)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    axes.set_yticks([value for value in EVEN if least / 1.2 <= value <= most * 1.2], labels=None)
     axes.set_title(name)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -239,17 +247,20 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
         "runs; goldenrule's backbone is prepared, which takes about 15 s once on a machine. Losses are those of the "
         "run in the middle by valid.\n"
     )
-    yield "![The mean rank of each peer over the sets at each budget](field-ranks.svg)\n"
+    yield f"Measured so far: {', '.join(answers)}. The command on this page goes on with the sets that are left.\n"
+    if len(complete(answers)) >= FEWEST_SETS:
+        yield "![The mean rank of each peer over the sets at each budget](field-ranks.svg)\n"
     yield "## At each budget\n"
     yield (
-        f"The mean log loss on test over the {len(complete(answers))} sets on which all were measured; where a peer "
+        f"The mean log loss on test of the sets on which all were measured ({len(complete(answers))}); where a peer "
         "has no answer yet, that of guessing counts. In brackets: on how many it has one.\n"
     )
     yield means(answers, budgets)
     yield "\n## Beside the best of the others\n"
     yield (
-        "By how much the log loss on test of goldenrule's answer is lower than that of the best other one (by valid) "
-        "at the same budget, image by image, with the paired 95 % interval; below 0 the other is better.\n"
+        "By how much the log loss on test of goldenrule's answer is lower than that of the other one that is best on "
+        "test, which nobody could know, at the same budget: image by image, with the paired 95 % interval. Below 0 the "
+        "other is better; where the interval holds 0, neither is.\n"
     )
     yield beside(answers, budgets)
     for name, those in answers.items():
@@ -304,7 +315,7 @@ def beside(answers: Answers, budgets: Mapping[str, float]) -> str:
         for seconds in budgets.values():
             ours = at(those, "goldenrule", seconds)
             others = [one for peer in NAMES if peer != "goldenrule" and (one := at(those, peer, seconds))]
-            best = min(others, key=lambda one: one.valid_loss, default=None)
+            best = min(others, key=lambda one: one.test_loss, default=None)
             if ours is None or best is None:
                 cells.append("alone" if ours else "none yet")
                 continue
