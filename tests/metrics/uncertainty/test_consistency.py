@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from goldenrule.metrics import Predictions, PredictionSets
-from goldenrule.metrics.uncertainty.consistency import at_the_end_of_its_range, inconsistencies
+from goldenrule.metrics.uncertainty.consistency import _at_most, at_the_end_of_its_range, inconsistencies
 from goldenrule.metrics.uncertainty.ood import OODDetector
 
 CLASSES = ["cat", "dog", "horse"]
@@ -161,3 +164,9 @@ def test_a_split_of_one_group_is_a_warning_however_many_images_it_has() -> None:
     assert codes({"test": replace(whole, group=np.zeros(60, np.int64))}).get("one-group") == "warning"
     assert "one-group" not in codes({"test": replace(whole, group=np.arange(60) // 20)})
     assert "one-group" not in codes({"test": whole})
+
+
+@given(st.integers(1, 3000), st.floats(0.0, 1.0), st.floats(0.1, 60.0), st.floats(0.1, 60.0))
+def test_a_chance_that_is_not_known_exactly_is_beta_binomial(n: int, part: float, first: float, second: float) -> None:
+    wanted = stats.betabinom.cdf(int(part * n), n, first, second)
+    assert _at_most(int(part * n), n, 1.0, first, second) == pytest.approx(wanted, abs=1e-8)

@@ -66,7 +66,7 @@ def clustered_share(right: ArrayLike, groups: NDArray[np.int64]) -> Clustered:
     >>> round(one.low, 2), round(one.high, 2), one.groups, round(one.effective_n, 1)
     (0.74, 0.99, 20, 19.5)
     """
-    student = Late("scipy.stats").t
+    stdtrit = Late("scipy.special").stdtrit
 
     values = np.asarray(right, np.float64)
     codes = np.unique(groups, return_inverse=True)[1]
@@ -84,7 +84,7 @@ def clustered_share(right: ArrayLike, groups: NDArray[np.int64]) -> Clustered:
     method = "score interval 95 % at the effective n"
     if count < FEWEST_GROUPS:
         return Clustered(np.nan, np.nan, count, effective, "no interval: too few groups")
-    z = float(student.ppf(tails(CONFIDENCE)[1], count - 1))
+    z = float(stdtrit(count - 1, tails(CONFIDENCE)[1]))
     centre = (share + z * z / (2 * effective)) / (1 + z * z / effective)
     half = z / (1 + z * z / effective) * np.sqrt(share * (1 - share) / effective + z * z / (4 * effective**2))
     low, high = max(centre - half, 0.0) if share > 0 else 0.0, min(centre + half, 1.0) if share < 1 else 1.0
@@ -103,7 +103,7 @@ def clustered_mean(
     Losses are skew, and few groups hide it: so it reaches as far as either Student's t or the bootstrap-t over groups
     does (Hall 1988, Annals of Statistics 16:927-953).
     """
-    student = Late("scipy.stats").t
+    stdtrit = Late("scipy.special").stdtrit
 
     rows = np.asarray(values, np.float64)
     error, count = clustered_error(rows, groups)
@@ -111,7 +111,7 @@ def clustered_mean(
     effective = min(spread / error**2, float(len(rows))) if error > 0 else float(count)
     if count < FEWEST_GROUPS:
         return Clustered(np.nan, np.nan, count, effective, "no interval: too few groups")
-    half = float(student.ppf(tails(CONFIDENCE)[1], count - 1))
+    half = float(stdtrit(count - 1, tails(CONFIDENCE)[1]))
     low, high = -half, half
     if count <= MANY_GROUPS and error > 0:
         drawn = _studentised(group_values(rows, groups), resamples, seed)

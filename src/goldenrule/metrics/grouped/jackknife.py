@@ -54,7 +54,7 @@ def over_groups(metric: Metric[Options]) -> Metric[Options]:
 
 
 def _jackknifed(found: Estimate, value: Callable[[np.ndarray], float], groups: np.ndarray) -> Estimate:
-    student = Late("scipy.stats").t
+    stdtrit = Late("scipy.special").stdtrit
 
     codes = np.unique(groups, return_inverse=True)[1]
     count = int(codes.max()) + 1
@@ -66,7 +66,7 @@ def _jackknifed(found: Estimate, value: Callable[[np.ndarray], float], groups: n
     values = np.array([value(np.flatnonzero(pieces != piece)) for piece in range(left_out)])
     values = values[np.isfinite(values)]
     error = float(np.sqrt((len(values) - 1) / len(values) * np.square(values - values.mean()).sum()))
-    half = float(student.ppf(0.975, len(values) - 1)) * error
+    half = float(stdtrit(len(values) - 1, 0.975)) * error
     low, high = min(found.low, found.value - half), max(found.high, found.value + half)
     if found.kind != "number":  # a share, or how far two shares are apart
         low, high = max(low, 0.0), min(high, 1.0)

@@ -23,7 +23,12 @@ from goldenrule.metrics.headline import quality
 from goldenrule.metrics.predictions import Predictions
 from goldenrule.metrics.uncertainty.conformal import PredictionSets, images_needed, set_coverage
 from goldenrule.metrics.uncertainty.ood import OODDetector
-from goldenrule.metrics.uncertainty.promise import clustered_p_value, permutation_p_value, stratified_p_value
+from goldenrule.metrics.uncertainty.promise import (
+    clustered_p_value,
+    log_choices,
+    permutation_p_value,
+    stratified_p_value,
+)
 
 LEVEL = 0.0005
 """A rule fires below it: there are about ten, and a sound run is to set off none of them 99 times of 100."""
@@ -129,7 +134,7 @@ def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
     Where a weak classifier never calls a rare class it still gives it about its share of the probability: so many
     images as that adds up to are Poisson distributed, and these are far more.
     """
-    poisson = Late("scipy.stats").poisson
+    special = Late("scipy.special")
 
     if predictions.task != "single":
         return
@@ -137,7 +142,8 @@ def _never_predicted(name: str, predictions: Predictions) -> Iterator[Finding]:
     called = np.bincount(predictions.predicted, minlength=len(predictions.classes))
     independent = min(1.0, _independent(quality(predictions)) / len(predictions))
     expected = predictions.probabilities.sum(axis=0)
-    surprise = poisson.sf(np.floor(counts * independent) - 1, expected * independent)
+    seen = np.floor(counts * independent)
+    surprise = np.where(seen < 1, 1.0, special.pdtrc(np.maximum(seen - 1, 0), expected * independent))
     level = LEVEL / len(predictions.classes)
     never = np.flatnonzero((counts >= FEWEST_OF_CLASS) & (called == 0) & (surprise <= level))
     if len(never):
@@ -262,12 +268,21 @@ def _at_most(hits_: int, n: float, share: float, first: float, second: float) ->
     """Return how likely so few hits of n are, whose chance is beta distributed (first, second): beta-binomial.
 
     Where n is not the number of images but the effective one, the hits are the same share of it.
-    """
-    betabinom = Late("scipy.stats").betabinom
 
+    `scipy.stats` says the same, and takes most of a second to be imported.
+
+    >>> round(_at_most(3, 10, 0.3, 2.0, 1.0), 6)
+    0.151515
+    """
+    betaln = Late("scipy.special").betaln
+
+    if second <= 0:
+        return 1.0
     count = math.floor(n)
-    covered = min(hits_, math.floor(share * count + 1e-9))
-    return float(betabinom.cdf(covered, count, first, second)) if second > 0 else 1.0
+    covered = np.arange(min(hits_, math.floor(share * count + 1e-9)) + 1)
+    likely = betaln(covered + first, count - covered + second) - betaln(first, second)
+    chances = np.exp(log_choices(count, covered) + likely)
+    return min(1.0, float(chances.sum()))
 
 
 def _independent(found: Estimate) -> float:
@@ -276,23 +291,23 @@ def _independent(found: Estimate) -> float:
 
 def _at_least(limit: float, values: NDArray[np.float64], predictions: Predictions) -> float:
     """Return the one-sided p-value of a mean being `limit` or more: by Student's t over images or groups."""
-    student = Late("scipy.stats").t
+    stdtr = Late("scipy.special").stdtr
 
     error, count = clustered_error(values, predictions.group)
     mean = float(values.mean())
     if mean >= limit or count < max(ENOUGH_GROUPS, GROUPS_PER_CLASS * len(predictions.classes)):
         return 1.0
-    return float(student.cdf((mean - limit) / max(error, 1e-12), count - 1))
+    return float(stdtr(count - 1, (mean - limit) / max(error, 1e-12)))
 
 
 def _right_at_least(share: float, predictions: Predictions) -> float:
     """Return the one-sided p-value of being right for a `share` of images or more: exact, or over groups."""
-    binom = Late("scipy.stats").binom
+    bdtr = Late("scipy.special").bdtr
 
     right = hits(predictions)
     if predictions.group is not None:
         return _at_least(share, right.astype(np.float64), predictions)
-    return float(binom.cdf(int(right.sum()), len(right), share))
+    return float(bdtr(int(right.sum()), len(right), share))
 
 
 def _p(p_value: float) -> str:
