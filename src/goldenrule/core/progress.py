@@ -121,8 +121,8 @@ class Bars:
             """Bars with the picture above them."""
 
             def get_renderables(self) -> Iterator[Any]:
-                if owner._picture:
-                    yield Text(owner._picture())
+                if drawn := owner._picture:  # once: another thread may take it away
+                    yield Text(drawn())
                 yield from super().get_renderables()
 
         live = not self._console.is_jupyter or is_installed("ipywidgets")  # without it Rich warns, and draws nothing
