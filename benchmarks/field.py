@@ -318,7 +318,6 @@ def with_all_splits(there: dict[str, Files]) -> dict[str, Files]:
     return {split: whole[split] for split in ("train", "valid", "test")}
 
 
-@functools.cache
 def environment_of(peer: str, place: Path) -> Path:
     """Return the Python of a peer's environment, made where it is not there."""
     folder = place / "environments" / peer

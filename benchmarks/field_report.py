@@ -244,8 +244,8 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
         'whole fit may take Lite1 and Lite2 beside it, which it brings along ("side by side" below); the others keep '
         "to Lite0. A user takes what has the lowest log loss on valid of all that has ended by then; nobody looks at "
         "test. Seconds are those of the whole process, from Python's start to the last scored image, the median of the "
-        "runs; goldenrule's backbone is prepared, which takes about 15 s once on a machine. Losses are those of the "
-        "run in the middle by valid.\n"
+        "runs; goldenrule's backbone is prepared, which is done once on a machine. Losses are those of the run in the "
+        "middle by valid.\n"
     )
     yield f"Measured so far: {', '.join(answers)}. The command on this page goes on with the sets that are left.\n"
     if len(complete(answers)) >= FEWEST_SETS:
