@@ -52,11 +52,12 @@ def test_the_places_add_up_to_the_logit_on_square_roots_too(classifier: Classifi
 def test_they_are_what_gradients_give(classifier: Classifier, pictures: list[Path]) -> None:
     pytest.importorskip("captum")
     activation = ClassActivation(classifier)
+    near = 0.1 if str(classifier.engine).endswith("bf16") else 0.03  # bf16 has three digits, and many layers
     wanted = HeatMaps(classifier).of([partial(Path.read_bytes, one) for one in pictures], ["cats", "cats"])
     for picture, one in zip(pictures, wanted, strict=True):
         found = activation.heat(activation.of(picture.read_bytes()), "cats")
         assert found.window == one.window
-        np.testing.assert_allclose(found.values, one.values, atol=0.03 * np.abs(one.values).max())
+        np.testing.assert_allclose(found.values, one.values, atol=near * np.abs(one.values).max())
 
 
 def test_a_head_that_does_not_add_up_places_is_refused(classifier: Classifier) -> None:

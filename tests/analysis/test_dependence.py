@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -150,6 +152,28 @@ def test_likeness_that_teaches_nothing_does_no_harm_and_what_would_have_been_see
     assert not found.shown
     assert found.visible_drop is not None
     assert 0.1 <= found.visible_drop < 20
+
+
+def test_a_drop_that_is_not_beyond_chance_is_harmless_only_where_it_is_known_to_be_small() -> None:
+    found = measured(series(4), np.repeat([0, 1], 200))
+
+    def flatters(value: float, low: float, high: float, *, rise: tuple[float, float, float] = (0.0, -0.1, 0.1)) -> bool:
+        assert found.drop is not None
+        drop = replace(found.drop, value=value, low=low, high=high)
+        risen = replace(found.rise, value=rise[0], low=rise[1], high=rise[2])
+        return replace(found, drop=drop, rise=risen).shown
+
+    assert flatters(0.02, 0.01, 0.03), "beyond chance"
+    assert flatters(0.049, -0.001, 0.17), "of twelve blocks: it may be 17 points"
+    assert flatters(0.049, np.nan, np.nan), "of fewer than six groups nothing is known"
+    assert not flatters(0.012, -0.001, 0.025), "three points at most"
+    assert not flatters(0.004, -0.2, 0.2), "too little to change a decision"
+    assert not flatters(-0.05, -0.2, 0.2)
+    assert not flatters(0.0, -0.01, 0.01, rise=(0.3, -0.1, 2.0)), "a loss must be beyond chance"
+    assert flatters(0.0, -0.01, 0.01, rise=(0.3, 0.1, 2.0))
+    several = replace(found, drop=None, rise=replace(found.rise, value=0.2, low=-0.1, high=0.5))
+    assert several.shown
+    assert not replace(several, rise=replace(several.rise, high=0.2)).shown
 
 
 def test_random_folds_train_on_as_many_images_of_each_class_as_those_kept_together() -> None:

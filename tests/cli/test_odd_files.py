@@ -82,6 +82,9 @@ def test_a_folder_with_one_of_each_odd_kind_trains_and_names_them_all(
     assert names("link-loop") == {"loop"}
     assert names("link-broken") == {"nowhere.jpg"}
     assert "to_dog.jpg = dogs/d0a.jpg" in found["two-labels"]["evidence"][0]
+    kept = json.loads((odd_folder.parent / "run" / "report" / "content.json").read_text())
+    others = {Path(name).name: labels for name, labels in kept["labels_of_copies"].items()}
+    assert others == {"to_dog.jpg": ["dogs"], "d0a.jpg": ["Katzen und Kätzchen"]}
     assert all(finding["advice"] for finding in result["findings"])
     report = (odd_folder.parent / "run" / "report.html").read_text()
     assert [finding["code"] for finding in found.values() if str(escape(finding["sentence"])) not in report] == []

@@ -41,8 +41,12 @@ PERMUTATIONS = 999
 LEVEL = 0.01
 """Of all orders and groups tried together (Holm): one set of a hundred independent ones is called dependent."""
 LEAST_DROP, LEAST_RISE = 0.01, 0.05
-"""It flatters where accuracy is a point better, or log loss 5 % lower, and an interval leaves out that it is not.
-Less would change no decision: intervals of a thousand images are wider.
+"""It flatters where accuracy is a point better, or log loss 5 % lower. Less would change no decision: intervals of a
+thousand images are wider.
+"""
+HARMLESS_DROP, HARMLESS_RISE = 0.03, 0.25
+"""A difference of that size may be chance: it is taken for it where its interval reaches to none, but no further than
+this. Of few films hardly any difference is beyond chance, and a wrong number costs more than a cautious one.
 """
 FEW_IMAGES = 2
 """A difference of so many images is none."""
@@ -102,12 +106,12 @@ class Flattery:
 
     @property
     def shown(self) -> bool:
-        """Whether random folds flatter: by so much that it matters, and by more than chance."""
-        drop = self.drop
-        falls = drop is not None and drop.bounded and drop.value >= LEAST_DROP and drop.low > 0
-        falls = falls and drop is not None and drop.value * drop.n > FEW_IMAGES
-        rises = self.rise.value >= LEAST_RISE and self.rise.bounded and self.rise.low > 0
-        return falls or rises
+        """Whether random folds flatter: by so much that it matters, and it is more than chance or may be much."""
+        if self.drop is None:
+            return _beyond_chance(self.rise, LEAST_RISE) or _may_be_much(self.rise, LEAST_RISE, HARMLESS_RISE)
+        falls = _beyond_chance(self.drop, LEAST_DROP) or _may_be_much(self.drop, LEAST_DROP, HARMLESS_DROP)
+        some = self.drop.value * self.drop.n > FEW_IMAGES
+        return (falls and some) or _beyond_chance(self.rise, LEAST_RISE)
 
     @property
     def texts(self) -> dict[str, str]:
@@ -252,6 +256,16 @@ def flattery(
         drop=None if falls is None else _difference("drop of accuracy", falls, numbers[evaluated]),
         rise=_difference("rise of log loss", rises, numbers[evaluated]),
     )
+
+
+def _beyond_chance(difference: Estimate, least: float) -> bool:
+    """Return whether a difference matters, and its interval leaves out that there is none."""
+    return difference.value >= least and difference.bounded and difference.low > 0
+
+
+def _may_be_much(difference: Estimate, least: float, harmless: float) -> bool:
+    """Return whether a difference matters, and it is not known to be harmless."""
+    return difference.value >= least and not (difference.bounded and difference.high <= harmless)
 
 
 def _difference(name: str, values: npt.NDArray[np.float64], groups: Integers) -> Estimate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.analysis.label_issues import find_label_issues
@@ -15,6 +15,7 @@ from goldenrule.runs.environment import environment
 from goldenrule.storage.files import digest, in_shell
 
 if TYPE_CHECKING:
+    from goldenrule.data.table import ImageTable
     from goldenrule.metrics.selection_rules import Verdict
     from goldenrule.pipelines.fit_result import FitResult
 
@@ -138,6 +139,7 @@ def report_content(result: FitResult) -> ReportContent:
         uncalibrated=result.uncalibrated(result.headline_split),
         promises=_promises(result),
         labels=_labels(result),
+        labels_of_copies=_labels_of_copies(result),
         quick=result.options.quick and (not result.ahead or any(one.tried for one in result.ahead)),
         whole_fit=result.expected_of_whole_fit if result.options.quick else None,
         left_out=[one.sentence for one in result.expectations if not one.tried],
@@ -166,13 +168,33 @@ def _labels(result: FitResult) -> SuspectedLabelErrors | None:
     if predictions is None:
         return None
     issues = find_label_issues(predictions)
-    groups = result.table.rows["group"].to_pylist()
-    copies = result.table.with_groups([group if is_alike(group) else None for group in groups])
-    unit_of = dict(zip(copies.uris, duplicate_units(copies), strict=True))
+    unit_of = _copies(result.table)
     doubted = [one for one in issues.first(issues.listed) if one.suspected]
     distinct = {(unit_of[one.id], one.given): one for one in reversed(doubted)}
     first = sorted(distinct.values(), key=lambda one: one.rank)[:MOST_LABELS]
     return SuspectedLabelErrors(images=len(issues), suspected=len(doubted), first=first)
+
+
+def _labels_of_copies(result: FitResult) -> dict[str, list[str]]:
+    """Return for images whose copies are labelled otherwise those other labels: it is not known which are right."""
+    table = result.table
+    if table.task != "single":
+        return {}
+    numbers = table.rows["labels"].to_pylist()
+    label_of = {uri: table.classes[number[0]] for uri, number in zip(table.uris, numbers, strict=True) if number}
+    unit_of = _copies(table)
+    labels_of: dict[bytes, set[str]] = defaultdict(set)
+    for uri, label in label_of.items():
+        labels_of[unit_of[uri]].add(label)
+    others = {uri: labels_of[unit_of[uri]] - {label} for uri, label in label_of.items()}
+    return {uri: sorted(labels) for uri, labels in others.items() if labels}
+
+
+def _copies(table: ImageTable) -> dict[str, bytes]:
+    """Return for each image, by its id, the name of what its copies and near copies share."""
+    groups = table.rows["group"].to_pylist()
+    copies = table.with_groups([group if is_alike(group) else None for group in groups])
+    return dict(zip(copies.uris, duplicate_units(copies), strict=True))
 
 
 def next_steps(result: FitResult, *, shared: bool = False) -> tuple[str, ...]:

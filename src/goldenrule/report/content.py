@@ -120,6 +120,7 @@ class ReportContent:
     - `left_out`: sentences on steps that were left out, as little was expected of them.
     - `whole_fit`: the log loss now, and by how much a whole fit is expected to lower it; None where that is not known.
     - `quick`: whether this was a quick fit, of the linear head alone, and more may be had from a whole one.
+    - `labels_of_copies`: the labels that copies of an image have beside its own, by its id; only where there are such.
     - `shrinkage`: that of the discriminant analysis which the head adds to a logistic regression; None without one.
     - `growth`: the learning curve, where `goldenrule learning-curve` has measured it.
     """
@@ -157,6 +158,7 @@ class ReportContent:
     promises: Sequence[Promised] = ()
     labels: SuspectedLabelErrors | None = None
     growth: Growth | None = None
+    labels_of_copies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     quick: bool = False
     shrinkage: float | None = None
     whole_fit: tuple[float, float] | None = None

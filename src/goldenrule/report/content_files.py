@@ -29,7 +29,7 @@ from goldenrule.storage.files import atomic_folder, write_json
 from goldenrule.storage.manifest import Sealed, seal
 from goldenrule.training.lr_finder import RangeTest
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 CONTENT, PREDICTIONS, UNCALIBRATED = "content.json", "predictions.arrow", "uncalibrated.arrow"
 _NOT_JSON = ("predictions", "uncalibrated", "image", "growth")
 _APART = (

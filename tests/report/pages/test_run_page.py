@@ -234,6 +234,14 @@ def test_mistakes_are_small_pictures_with_truth_answer_probability_and_path():
     assert re.search(r"It holds small copies of \d+ images of yours", page.of("footer")[0])
 
 
+def test_a_mistake_whose_copy_has_another_label_says_so():
+    told = content(wrong=3)
+    first = most_confident_mistakes(told.predictions)[0]
+    page = Page(render_page(replace(told, labels_of_copies={first.id: ["dog", "<b>"]})))
+    assert page.of(css="torn") == ["A copy or near copy of it is labelled dog, <b>."]
+    assert Page(render_page(told)).of(css="torn") == []
+
+
 def test_a_picture_that_is_gone_leaves_a_place_that_says_so():
     page = Page(render_page(content(wrong=1, image=lambda uri: None)))
     assert set(page.of(css="gone")) == {"no picture"}
