@@ -323,8 +323,9 @@ def hardware() -> str:
     if cpuinfo.exists():
         fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
         facts = {name.strip(): value.strip() for name, value in fields.items()}
-        amx = " with AMX" if "amx_bf16" in facts.get("flags", "") else ""
-        processor = f"{facts.get('model name', processor)}{amx}"
+        flags = facts.get("flags", "").split()
+        units = [unit for flag, unit in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512 bf16")) if flag in flags]
+        processor = facts.get("model name", processor) + (f" with {units[0]}" if units else "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{processor}, {cores} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, no GPU used"
 
