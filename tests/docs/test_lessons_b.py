@@ -100,4 +100,5 @@ def test_a_temperature_takes_back_over_confidence_and_changes_no_answer(real_lea
     assert names["temperature"].value > 1.2
     assert (before.predicted == after.predicted).all()
     assert error(after).value < error(before).low
-    assert names["gr"].log_loss(names["timid"]).value > names["gr"].log_loss(before).value
+    log_loss = names["gr"].metrics.log_loss
+    assert log_loss(names["timid"]).value > log_loss(before).value

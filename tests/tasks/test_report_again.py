@@ -87,11 +87,11 @@ def test_what_is_no_run_or_an_old_one_or_a_newer_one_is_a_clear_error(run: Path,
         with pytest.raises(FormatError, match="can't be read as predictions"):
             report_again(run, language="ja")
     predictions.write_bytes(whole)
-    content.write_text(content.read_text().replace('"schema_version": 4', '"schema_version": 5', 1))
+    content.write_text(content.read_text().replace('"schema_version": 5', '"schema_version": 6', 1))
     seal(run / "report")
     with pytest.raises(FormatError, match="Update goldenrule"):
         report_again(run, language="ja")
-    content.write_text('{"schema_version": 4}')
+    content.write_text('{"schema_version": 5}')
     seal(run / "report")
     with pytest.raises(FormatError, match="can't be read: object missing required field"):
         report_again(run, language="ja")
