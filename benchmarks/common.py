@@ -51,12 +51,20 @@ def commit() -> str:
     return f"{head or 'none'}{' with changes' if changed else ''}"
 
 
+def units() -> str:
+    """Return what the processor has for products in bf16, as " with AMX"; "" where it has nothing."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    found = [name for flag, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512 bf16")) if flag in flags]
+    return f" with {found[0]}" if found else ""
+
+
 def made_with(*commits: str) -> str:
     """Return one line: date, commit (the present one, or those of what was measured), processor, cores, versions."""
     facts = environment()
     return (
         f"{datetime.date.today().isoformat()}, commit {', '.join(dict.fromkeys(commits or (commit(),)))}, "
-        f"{facts['processor']}, "
+        f"{facts['processor']}{units()}, "
         f"{facts['cores']} cores, {facts['memory']}, Python {facts['python']}, OpenVINO {facts['openvino']}, "
         f"numpy {facts['numpy']}"
     )

@@ -266,9 +266,10 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
     for name, those in answers.items():
         record = those[0].record
         counts = [len(record["splits"][split]["paths"]) for split in ("valid", "test")]
+        machines = {one["hardware"].partition(",")[0] for one in whole if one["set"] == name}
         yield (
             f"\n## {name}\n\n{len(record['classes'])} classes; {record['train']:,} images to train, {counts[0]:,} to "
-            f"validate, {counts[1]:,} to test.\n\n![Log loss on test over the seconds: {name}](field-{name}.svg)\n"
+            f"validate, {counts[1]:,} to test; on {' and '.join(sorted(machines))}.\n\n![Log loss on test over the seconds: {name}](field-{name}.svg)\n"
         )
         yield ways(those)
     yield "\n## How it was measured\n"

@@ -1,7 +1,8 @@
 """How long one image takes a loaded classifier: alone, as now, beside padded to a full batch, as before.
 
 Warm calls in one process, all ways in turn, so that whatever else runs on the machine meets them alike. The engine
-alone runs the same input without reading a file. Then how many images have the same bits alone and in a batch.
+alone runs the same input without reading a file. Then how many images have the same bits alone and in a batch. What
+was measured on other processors stays on the page.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import goldenrule as gr
-from common import DATA, RESULTS, made_with, markdown_table
+from common import DATA, RESULTS, made_with, markdown_table, units
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.sources.folders import image_files
 from goldenrule.engines.openvino import BATCH_SIZE
 from goldenrule.models.graphs.compiled import available_threads, serving_engine, serving_kind
+from goldenrule.runs.environment import environment
 
 Way = Callable[[int], object]
 
@@ -42,11 +45,16 @@ def main() -> None:
     values = {
         "milliseconds": {name: summary(found) for name, found in seconds.items()},
         "calls": arguments.calls,
+        "threads": available_threads(),
         "load": os.getloadavg()[0],
         "same_bits": equal,
     }
-    arguments.out.with_suffix(".json").write_text(json.dumps(values, indent=1) + "\n")
-    text = page(values)
+    kept = arguments.out.with_suffix(".json")
+    on = processor()
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    every = {on: values | {"made": made_with()}} | {name: other for name, other in before.items() if name != on}
+    kept.write_text(json.dumps(every, indent=1) + "\n")
+    text = page(every)
     arguments.out.write_text(text)
     print(text)
 
@@ -96,32 +104,45 @@ def same_bits(classifier: gr.Classifier, files: list[Path]) -> int:
     )
 
 
-def page(values: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the page of the results."""
+def processor() -> str:
+    """Return the processor by which measurements are told apart."""
+    return f"{environment()['processor']}{units()}"
+
+
+def page(every: dict[str, dict[str, Any]]) -> str:
+    """Return the page of the results, the processor measured last first."""
+    parts = [
+        "# One image\n\n"
+        "How long a classifier in memory takes for one photo (JPEG, about 500 x 375 px) on EfficientNet-Lite0: warm "
+        "calls, all ways in turn in one process.\n"
+    ]
+    return "\n".join([*parts, *(_measured_on(name, values) for name, values in every.items())])
+
+
+def _measured_on(name: str, values: dict[str, Any]) -> str:
+    """Return what one processor gave."""
     milliseconds = values["milliseconds"]
     first = next(iter(milliseconds.values()))
     rows = [
-        [name, *(f"{of[column]:.1f}" for column in ("fastest", "p50", "p99")), f"{first['p50'] / of['p50']:.1f}"]
-        for name, of in milliseconds.items()
+        [way, *(f"{of[column]:.1f}" for column in ("fastest", "p50", "p99")), f"{first['p50'] / of['p50']:.1f}"]
+        for way, of in milliseconds.items()
     ]
     header = ["way", "fastest, ms", "p50, ms", "p99, ms", "times faster than the first, p50"]
     return (
-        "# One image\n\n"
-        "How long a classifier in memory takes for one photo (JPEG, about 500 x 375 px) on EfficientNet-Lite0, "
-        f"n={values['calls']} warm calls each, all ways in turn in one process, {available_threads()} threads.\n\n"
+        f"## {name}\n\n"
         f"{markdown_table(header, rows)}\n\n"
-        f"{values['same_bits']} of {BATCH_SIZE} photos have the same logits alone and in a batch, bit for bit. A "
-        "network of which that is not so on this processor is run in full batches "
-        "([decision 50](../decisions/0050-a-classifier-carries-its-graph.md)).\n\n"
-        f"{_load(values['load'])}\n\n"
-        f"Made by `python benchmarks/latency.py`: {made_with()}.\n"
+        f"n={values['calls']} calls each, {values['threads']} threads. {values['same_bits']} of {BATCH_SIZE} photos "
+        "have the same logits alone and in a batch, bit for bit. A network of which that is not so on a processor is "
+        "run in full batches there ([decision 50](../decisions/0050-a-classifier-carries-its-graph.md)). "
+        f"{_load(values['load'], values['threads'])}\n\n"
+        f"Made by `python benchmarks/latency.py`: {values['made']}.\n"
     )
 
 
-def _load(average: float) -> str:
+def _load(average: float, threads: int) -> str:
     """Return what else the machine did."""
-    told = f"The load average at the end was {average:.1f} on {available_threads()} cores"
-    if average < available_threads():
+    told = f"The load average at the end was {average:.1f} on {threads} cores"
+    if average < threads:
         return f"{told}: the machine was quiet."
     return (
         f"{told}: other programs had most of them. The fastest call is nearest to what a quiet machine gives, and p99 "

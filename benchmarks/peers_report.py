@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from common import units
 from goldenrule.core.schema import as_json
 from goldenrule.metrics.basic import SMALLEST_PROBABILITY, accuracy, hits, image_losses, log_loss
 from goldenrule.metrics.estimate import render
@@ -323,9 +324,7 @@ def hardware() -> str:
     if cpuinfo.exists():
         fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
         facts = {name.strip(): value.strip() for name, value in fields.items()}
-        flags = facts.get("flags", "").split()
-        units = [unit for flag, unit in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512 bf16")) if flag in flags]
-        processor = facts.get("model name", processor) + (f" with {units[0]}" if units else "")
+        processor = facts.get("model name", processor) + units()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{processor}, {cores} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, no GPU used"
 
