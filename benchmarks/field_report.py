@@ -269,7 +269,8 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
         machines = {one["hardware"].partition(",")[0] for one in whole if one["set"] == name}
         yield (
             f"\n## {name}\n\n{len(record['classes'])} classes; {record['train']:,} images to train, {counts[0]:,} to "
-            f"validate, {counts[1]:,} to test; on {' and '.join(sorted(machines))}.\n\n![Log loss on test over the seconds: {name}](field-{name}.svg)\n"
+            f"validate, {counts[1]:,} to test; on {' and '.join(sorted(machines))}.\n\n"
+            f"![Log loss on test over the seconds: {name}](field-{name}.svg)\n"
         )
         yield ways(those)
     yield "\n## How it was measured\n"
