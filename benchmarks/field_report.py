@@ -15,7 +15,7 @@ from common import markdown_table
 from goldenrule.metrics import Predictions, accuracy, log_loss, paired_bootstrap, value_and_interval
 from goldenrule.metrics.basic import SMALLEST_PROBABILITY
 
-BUDGETS = {"5 s": 5.0, "15 s": 15.0, "1 min": 60.0, "5 min": 300.0, "20 min": 1200.0}
+BUDGETS = {"5 s": 5.0, "15 s": 15.0, "1 min": 60.0, "2 min": 120.0, "5 min": 300.0, "20 min": 1200.0}
 NAMES = {
     "goldenrule": {"--quick": "fit --quick", "": "fit", "--all-steps": "fit --all-steps"},
     "fastai": {
