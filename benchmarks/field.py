@@ -35,6 +35,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import field_report
 import golden_runs
 import peer_goldenrule
@@ -261,7 +263,7 @@ def split_of(name: str, folder: Path) -> Path:
     """Return a folder of links, train/valid/test, made once: what a set does not have is taken from what it has.
 
     Test from valid, every second image of a class; where there are class folders alone, every fifth is test and the
-    next valid; valid from train, every fifth.
+    next valid; valid from train, every fifth. PPM files, which not all peers look for, are written as PNG.
     """
     made = folder / name
     if not made.exists():
@@ -274,7 +276,11 @@ def split_of(name: str, folder: Path) -> Path:
             for label, files in of.items():
                 (made / split / label).mkdir(parents=True)
                 for file in files:
-                    (made / split / label / file.name).symlink_to(file.resolve())
+                    target = made / split / label / file.name
+                    if file.suffix == ".ppm":
+                        Image.open(file).save(target.with_suffix(".png"))
+                    else:
+                        target.symlink_to(file.resolve())
     return made
 
 
