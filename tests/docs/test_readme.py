@@ -33,6 +33,14 @@ def test_every_command_is_named(command: str) -> None:
     assert re.search(rf"`(goldenrule )?{command}`", README)
 
 
+def test_the_table_beside_the_field_is_that_of_its_page() -> None:
+    table = [line for line in README.partition("## Beside the field")[2].splitlines() if line.startswith("|")]
+    ours = table[: 1 + max(number for number, line in enumerate(table) if "AutoGluon" in line)]
+    page = (ROOT / "docs" / "results" / "field.md").read_text(encoding="utf-8")
+    assert len(ours) == 8
+    assert "\n".join(ours) in page
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/design.md"])
 def test_nothing_that_is_there_is_called_planned(page: str) -> None:
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
