@@ -19,6 +19,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -66,6 +67,7 @@ class Fault:
 def main() -> None:
     """Run what is not kept yet, keep each result at once, and write the page."""
     asked = parsed_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the command that runs ends too
     kept: dict[str, Any] = json.loads(asked.output.read_text(encoding="utf-8")) if asked.output.exists() else {}
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         place = Path(name)

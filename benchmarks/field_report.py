@@ -273,6 +273,7 @@ def page(records: Sequence[Record], answers: Answers, budgets: Mapping[str, floa
             f"![Log loss on test over the seconds: {name}](field-{name}.svg)\n"
         )
         yield ways(those)
+    yield "\nBad input, kill -9, and how much a user writes: [of the same peers](field_faults.md)."
     yield "\n## How it was measured\n"
     yield f"- Made by `python benchmarks/field.py`; {dates[0]} to {dates[-1]}."
     yield f"- Hardware: {'; '.join(sorted({record['hardware'] for record in whole}))}."
