@@ -45,8 +45,8 @@ LEAST_DROP, LEAST_RISE = 0.01, 0.05
 thousand images are wider.
 """
 HARMLESS_DROP, HARMLESS_RISE = 0.03, 0.25
-"""A difference of that size may be chance: it is taken for it where its interval reaches to none, but no further than
-this. Of few films hardly any difference is beyond chance, and a wrong number costs more than a cautious one.
+"""A difference that is not beyond chance is harmless where its interval ends below this. Of few films hardly any
+difference is beyond chance, and a wrong number costs more than a cautious one.
 """
 FEW_IMAGES = 2
 """A difference of so many images is none."""
