@@ -51,12 +51,12 @@ def commit() -> str:
     return f"{head or 'none'}{' with changes' if changed else ''}"
 
 
-def units() -> str:
-    """Return what the processor has for products in bf16, as " with AMX"; "" where it has nothing."""
+def processor() -> str:
+    """Return the processor, with what it has for products in bf16: "AMD EPYC with AVX512 bf16"."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
     found = [name for flag, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512 bf16")) if flag in flags]
-    return f" with {found[0]}" if found else ""
+    return environment()["processor"] + (f" with {found[0]}" if found else "")
 
 
 def made_with(*commits: str) -> str:
@@ -64,7 +64,7 @@ def made_with(*commits: str) -> str:
     facts = environment()
     return (
         f"{datetime.date.today().isoformat()}, commit {', '.join(dict.fromkeys(commits or (commit(),)))}, "
-        f"{facts['processor']}{units()}, "
+        f"{processor()}, "
         f"{facts['cores']} cores, {facts['memory']}, Python {facts['python']}, OpenVINO {facts['openvino']}, "
         f"numpy {facts['numpy']}"
     )

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 
 import goldenrule as gr
-from common import DATA, RESULTS, made_with, markdown_table, units
+from common import DATA, RESULTS, made_with, markdown_table, processor
 from goldenrule.data.pictures.decode import decode
 from goldenrule.data.sources.folders import image_files
 from goldenrule.engines.openvino import BATCH_SIZE
 from goldenrule.models.graphs.compiled import available_threads, serving_engine, serving_kind
-from goldenrule.runs.environment import environment
 
 Way = Callable[[int], object]
 
@@ -102,11 +101,6 @@ def same_bits(classifier: gr.Classifier, files: list[Path]) -> int:
     return sum(
         np.array_equal(classifier.predict(file).logits[0], row) for file, row in zip(files, together, strict=True)
     )
-
-
-def processor() -> str:
-    """Return the processor by which measurements are told apart."""
-    return f"{environment()['processor']}{units()}"
 
 
 def page(every: dict[str, dict[str, Any]]) -> str:

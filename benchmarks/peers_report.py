@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from common import units
+from common import processor
 from goldenrule.core.schema import as_json
 from goldenrule.metrics.basic import SMALLEST_PROBABILITY, accuracy, hits, image_losses, log_loss
 from goldenrule.metrics.estimate import render
@@ -319,14 +319,8 @@ def images_in(folder: Path) -> int:
 
 def hardware() -> str:
     """Return the processor, the cores this process may use and the memory."""
-    processor = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        facts = {name.strip(): value.strip() for name, value in fields.items()}
-        processor = facts.get("model name", processor) + units()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor}, {cores} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, no GPU used"
+    return f"{processor()}, {cores} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, no GPU used"
 
 
 def versions() -> dict[str, str]:

@@ -60,3 +60,10 @@ def duplicate_units(table: ImageTable) -> list[bytes]:
         else:
             find(unit)
     return [find(name) for name in names]
+
+
+def copies_by_id(table: ImageTable) -> dict[str, bytes]:
+    """Return for each image, by its id, the name of what it shares with its copies and near copies."""
+    groups = table.rows["group"].to_pylist()
+    copies = table.with_groups([group if is_alike(group) else None for group in groups])
+    return dict(zip(copies.uris, duplicate_units(copies), strict=True))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from goldenrule.analysis.label_issues import find_label_issues
 from goldenrule.core.schema import as_json
-from goldenrule.data.units import duplicate_units, is_alike
+from goldenrule.data.units import copies_by_id
 from goldenrule.metrics import Predictions, log_loss
 from goldenrule.report.content import Promised, ReportContent, SuspectedLabelErrors
 from goldenrule.runs.environment import environment
@@ -81,6 +82,7 @@ def report_content(result: FitResult) -> ReportContent:
     """Return what the report page shows."""
     spec = result.classifier.backbone.spec
     facts, thresholds = result.candidate.facts, result.classifier.thresholds
+    copies = copies_by_id(result.table)
     return ReportContent(
         title=result.table.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -138,8 +140,8 @@ def report_content(result: FitResult) -> ReportContent:
         calibration=result.about_calibration(),
         uncalibrated=result.uncalibrated(result.headline_split),
         promises=_promises(result),
-        labels=_labels(result),
-        labels_of_copies=_labels_of_copies(result),
+        labels=_labels(result, copies),
+        labels_of_copies=_labels_of_copies(result.table, copies),
         quick=result.options.quick and (not result.ahead or any(one.tried for one in result.ahead)),
         whole_fit=result.expected_of_whole_fit if result.options.quick else None,
         left_out=[one.sentence for one in result.expectations if not one.tried],
@@ -162,39 +164,29 @@ def _promises(result: FitResult) -> list[Promised]:
     return [*sets[:1], *ood[:1]]
 
 
-def _labels(result: FitResult) -> SuspectedLabelErrors | None:
+def _labels(result: FitResult, unit_of: Mapping[str, bytes]) -> SuspectedLabelErrors | None:
     """Return the labels that out-of-fold predictions doubt, one for all copies of an image."""
     predictions = result.scored.get("out-of-fold")
     if predictions is None:
         return None
     issues = find_label_issues(predictions)
-    unit_of = _copies(result.table)
     doubted = [one for one in issues.first(issues.listed) if one.suspected]
     distinct = {(unit_of[one.id], one.given): one for one in reversed(doubted)}
     first = sorted(distinct.values(), key=lambda one: one.rank)[:MOST_LABELS]
     return SuspectedLabelErrors(images=len(issues), suspected=len(doubted), first=first)
 
 
-def _labels_of_copies(result: FitResult) -> dict[str, list[str]]:
+def _labels_of_copies(table: ImageTable, unit_of: Mapping[str, bytes]) -> dict[str, list[str]]:
     """Return for images whose copies are labelled otherwise those other labels: it is not known which are right."""
-    table = result.table
     if table.task != "single":
         return {}
     numbers = table.rows["labels"].to_pylist()
     label_of = {uri: table.classes[number[0]] for uri, number in zip(table.uris, numbers, strict=True) if number}
-    unit_of = _copies(table)
     labels_of: dict[bytes, set[str]] = defaultdict(set)
     for uri, label in label_of.items():
         labels_of[unit_of[uri]].add(label)
     others = {uri: labels_of[unit_of[uri]] - {label} for uri, label in label_of.items()}
     return {uri: sorted(labels) for uri, labels in others.items() if labels}
-
-
-def _copies(table: ImageTable) -> dict[str, bytes]:
-    """Return for each image, by its id, the name of what its copies and near copies share."""
-    groups = table.rows["group"].to_pylist()
-    copies = table.with_groups([group if is_alike(group) else None for group in groups])
-    return dict(zip(copies.uris, duplicate_units(copies), strict=True))
 
 
 def next_steps(result: FitResult, *, shared: bool = False) -> tuple[str, ...]:
